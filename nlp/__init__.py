@@ -1,0 +1,1 @@
+"""From a text to an analysis: preprocessing, keyword engine, triggers. Knows no HTTP and no training stack."""

@@ -1,0 +1,62 @@
+"""The keyword classifier: categories from the words of the taxonomy. Fallback, safety net and baseline."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from math import prod
+
+from otklik.nlp.matcher import Match, Slot
+from otklik.nlp.records import Document, Evidence, Score
+from otklik.nlp.sentiment import Polarity
+from otklik.taxonomy.model import Taxonomy
+
+# One phrase of ``words`` is enough, ``hints`` need company: 1 - (1 - 0.35)² = 0.58. Scores add up as independent evidence (noisy-or).
+_WORD, _HINT = 0.8, 0.35
+THRESHOLD = 0.5
+
+
+def standing(found: Mapping[Slot, Sequence[Match]], layer: str, label: str, role: str) -> list[Match]:
+    """Matches of a label that are neither negated nor covered by one of its ``unless`` phrases."""
+    matches = found.get(Slot(layer, label, role), ())
+    unless = [set(match.tokens) for match in found.get(Slot(layer, label, "unless"), ())]
+    return [match for match in matches if not match.negated and not any(cover & set(match.tokens) for cover in unless)]
+
+
+def classify(
+    taxonomy: Taxonomy, document: Document, found: Mapping[Slot, Sequence[Match]], by_sentence: Mapping[int, Polarity]
+) -> list[Score]:
+    """Every category with a score above 0, in the order of the taxonomy; `THRESHOLD` tells those that count."""
+    scores = []
+    for category in taxonomy.categories:
+        weights: dict[str, float] = {}
+        matches: list[Match] = []
+        for role, weight in (("words", _WORD), ("hints", _HINT)):
+            for match in standing(found, "category", category.id, role):
+                weights[match.phrase.source] = weight  # a phrase said twice is no second reason to believe
+                matches.append(match)
+        if weights:
+            score = 1 - prod(1 - weight for weight in weights.values())
+            passages = sorted({document.tokens[match.tokens[0]].sentence for match in matches})
+            label, _ = sum_up(by_sentence, passages).label(complaints=1)
+            evidence = merged(document, matches)
+            scores.append(Score(category.id, round(score, 4), evidence, sentiment=label))
+    return scores
+
+
+def sum_up(by_sentence: Mapping[int, Polarity], sentences: Sequence[int]) -> Polarity:
+    """Polarity of some sentences together."""
+    chosen = [by_sentence[number] for number in sentences if number in by_sentence]
+    return Polarity(sum(p.positive for p in chosen), sum(p.negative for p in chosen))
+
+
+def merged(document: Document, matches: Sequence[Match]) -> tuple[Evidence, ...]:
+    """Passages of the matches in the order of the text; overlapping ones become one."""
+    spans: dict[int, list[list[int]]] = defaultdict(list)
+    for match in sorted(matches, key=lambda match: match.tokens):
+        first, last = match.tokens[0], match.tokens[-1]
+        if spans[0] and first <= spans[0][-1][1]:
+            spans[0][-1][1] = max(spans[0][-1][1], last)
+        else:
+            spans[0].append([first, last])
+    return tuple(document.evidence(document.tokens[first].start, document.tokens[last].stop) for first, last in spans[0])

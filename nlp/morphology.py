@@ -1,0 +1,61 @@
+"""Word forms → lemmas and grammemes (pymorphy3), through the noise of real typing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+
+from pymorphy3 import MorphAnalyzer
+
+from otklik.nlp.records import Word
+
+_CYRILLIC = re.compile(r"[а-я]+(?:-[а-я]+)*")
+_MIXED = re.compile(r"(?=.*[а-яё])(?=.*[a-zë])", re.DOTALL)
+_REPEATED = re.compile(r"([^\W\d_])\1+")
+# Latin letters that look like Russian ones; read so only inside a word that has a Russian letter as well.
+_LOOKALIKE = str.maketrans("abcehkmnoprtuxyë", "авсенкмпоргтихуе")
+_NUMERAL = frozenset({"NUMR", "Anum", "Coll"})
+_CACHE = 50_000  # forms, about 40 MB; bounded, so that a service fed with random words does not grow
+
+
+class Morphology:
+    """Looks up word forms. Build it once, before threads start: building two at a time races in pymorphy3."""
+
+    def __init__(self) -> None:
+        self._analyzer = MorphAnalyzer()
+        self.word = lru_cache(maxsize=_CACHE)(self._word)
+
+    def split(self, start: int, form: str) -> Iterator[tuple[int, int, str]]:
+        """The form as (start, stop, form), or two where «не» is glued to a verb: «незнаю», «неработает»."""
+        stop = start + len(form)
+        if len(form) > 5 and form[:2].lower() == "не" and not self.word(form).known and self._is_verb(form[2:]):
+            yield start, start + 2, form[:2]
+            yield start + 2, stop, form[2:]
+        else:
+            yield start, stop, form
+
+    def _is_verb(self, form: str) -> bool:
+        word = self.word(form)
+        return word.known and bool(word.readings[0][1] & {"VERB", "INFN"})
+
+    def _word(self, form: str) -> Word:
+        norm = normalise(form)
+        if norm[0].isdigit():
+            return Word(norm, (), known=True, number=True)
+        if not _CYRILLIC.fullmatch(norm):  # pymorphy3 raises on letters without a Unicode name
+            return Word(norm, ((norm, frozenset()),), known=False)
+        is_known = self._analyzer.word_is_known
+        if not is_known(norm):  # «ужаааас», «длинннный»: as many letters as the dictionary has
+            norm = next(filter(is_known, (_REPEATED.sub(r"\1\1", norm), _REPEATED.sub(r"\1", norm))), norm)
+        parses = self._analyzer.parse(norm)
+        readings = dict.fromkeys((parse.normal_form.replace("ё", "е"), frozenset(parse.tag.grammemes)) for parse in parses)
+        return Word(norm, tuple(readings), known=is_known(norm), number=bool(parses[0].tag.grammemes & _NUMERAL))
+
+
+def normalise(form: str) -> str:
+    """Lower case, «е» for «ё», Russian letters for their look-alikes in a word of mixed alphabets."""
+    norm = form.lower()
+    if _MIXED.match(norm):
+        norm = norm.translate(_LOOKALIKE)
+    return norm.replace("ё", "е").replace("’", "'").replace("ʼ", "'")

@@ -1,0 +1,235 @@
+"""``otklik``: the analysts' command line. What it says is in Russian."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+import uvicorn
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from otklik.nlp.analyzer import Analyzer
+from otklik.nlp.masking import Masker
+from otklik.nlp.matcher import VocabularyError
+from otklik.nlp.morphology import Morphology
+from otklik.serving.app import create_app
+from otklik.serving.label import Labeller, LabelError, Summary, label_file
+from otklik.serving.schemas import ClassifyResponse, Result
+from otklik.serving.settings import Settings
+from otklik.taxonomy.load import TaxonomyError, load_taxonomy
+from otklik.taxonomy.model import Taxonomy
+
+app = typer.Typer(help="Отклик: почему недовольны клиенты, что они чувствуют и кому надо ответить сейчас.", no_args_is_help=True, add_completion=False)
+taxonomy_app = typer.Typer(help="Таксономия: показать, проверить.", no_args_is_help=True)
+app.add_typer(taxonomy_app, name="taxonomy")
+out = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+_SENTIMENT_STYLE = {"negative": "red", "positive": "green", "mixed": "yellow", "neutral": "dim"}
+_SEVERITY = {"critical": "критично", "high": "высокая", "normal": "обычная", "none": "–"}
+_SEVERITY_STYLE = {"critical": "bold red", "high": "yellow", "normal": "cyan", "none": "dim"}
+_NARROW = 100  # columns of the terminal below which evidence is shown on lines of its own
+
+
+class Engine(StrEnum):
+    """Who answers."""
+
+    AUTO = "auto"
+    MODEL = "model"
+    KEYWORD = "keyword"
+
+
+TaxonomyOption = Annotated[str | None, typer.Option("--taxonomy", help="версия или файл таксономии; иначе OTKLIK_TAXONOMY")]
+EngineOption = Annotated[Engine, typer.Option("--engine", help="кто отвечает: auto — лучший из доступных, model, keyword")]
+
+
+@app.command()
+def classify(
+    text: Annotated[list[str] | None, typer.Argument(help="тексты; если их нет — по одному в строке со стандартного ввода")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="ответ в JSON, как у /v1/classify")] = False,
+    engine: EngineOption = Engine.AUTO,
+    taxonomy: TaxonomyOption = None,
+) -> None:
+    """Разобрать тексты и показать причины, тональность и срочность."""
+    _need_engine(engine)
+    labeller = Labeller(_analyzer(taxonomy))
+    texts = text or [line.rstrip("\r\n") for line in sys.stdin]
+    results = [(labeller.label(str(number), _sound(words)), _sound(words)) for number, words in enumerate(texts)]
+    if as_json:
+        response = ClassifyResponse(
+            model_version=labeller.analyzer.version, taxonomy_version=labeller.analyzer.taxonomy.version, results=[result for result, _ in results]
+        )
+        sys.stdout.write(response.model_dump_json(indent=2, exclude={"results": {"__all__": {"scores"}}}) + "\n")
+        return
+    out.print(_table(results, labeller.analyzer.taxonomy))
+
+
+@app.command()
+def label(
+    source: Annotated[Path, typer.Argument(help="файл .jsonl, .csv или .tsv")],
+    target: Annotated[Path, typer.Option("-o", "--output", help="куда записать ответ")],
+    engine: EngineOption = Engine.AUTO,
+    taxonomy: TaxonomyOption = None,
+    text_column: Annotated[str | None, typer.Option(help="столбец (ключ) с текстом, если он назван необычно")] = None,
+    mask: Annotated[bool, typer.Option("--mask", help="скрыть телефоны, имена, номера в цитатах (намного медленнее)")] = False,
+) -> None:
+    """Разметить файл: для JSONL — по ответу на строку, для CSV — новые столбцы справа."""
+    _need_engine(engine)
+    labeller = Labeller(_analyzer(taxonomy), Masker(Morphology()) if mask else None)
+    columns = (TextColumn("Разметка"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeRemainingColumn())
+    try:
+        with Progress(*columns, console=errors, transient=True) as bar:
+            task = bar.add_task("", total=source.stat().st_size if source.is_file() else None)
+            summary = label_file(source, target, labeller, text_column, lambda read: bar.update(task, completed=read))
+    except LabelError as error:
+        _stop(str(error))
+    _tell(summary, target, labeller.analyzer.taxonomy)
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="адрес; иначе OTKLIK_HOST")] = None,
+    port: Annotated[int | None, typer.Option(help="порт; иначе OTKLIK_PORT")] = None,
+) -> None:
+    """Запустить службу HTTP: POST /v1/classify, описание — на /docs."""
+    settings = _settings()
+    _load(settings.taxonomy)  # a bad taxonomy is told here, not in a traceback of the server
+    uvicorn.run(create_app(settings), host=host or settings.host, port=settings.port if port is None else port, log_level="info")
+
+
+@taxonomy_app.command("check")
+def check(file: Annotated[Path, typer.Argument(help="файл таксономии или надстройки")]) -> None:
+    """Проверить файл: все ошибки сразу, с номерами строк."""
+    loaded = _load(str(file))
+    analyzer = _build(loaded)
+    wrong = list(_misread(analyzer))
+    out.print(
+        f"{file}: годится. {loaded.id} {loaded.version}: причин {len(loaded.categories)}, триггеров {len(loaded.triggers)}, "
+        f"фраз {analyzer.phrase_count}.",
+        soft_wrap=True,
+    )
+    for line in wrong:
+        out.print(Text("  " + line, style="yellow"), soft_wrap=True)
+
+
+@taxonomy_app.command("show")
+def show(taxonomy: TaxonomyOption = None) -> None:
+    """Показать причины и триггеры."""
+    loaded = _load(taxonomy or _settings().taxonomy)
+    out.print(f"{loaded.id} {loaded.version}")
+    categories = Table("причина", "название", "отдел", title="Причины", title_justify="left")
+    for category in loaded.categories:
+        categories.add_row(category.id, category.title, category.department or "–")
+    triggers = Table("триггер", "название", "срочность", "кому", "ответ, мин", title="Триггеры", title_justify="left")
+    for trigger in loaded.triggers:
+        severity = Text(_SEVERITY[trigger.severity], style=_SEVERITY_STYLE[trigger.severity])
+        triggers.add_row(trigger.id, trigger.title, severity, trigger.route, str(trigger.respond_within_minutes))
+    out.print(categories, triggers)
+
+
+def _misread(analyzer: Analyzer) -> list[str]:
+    """Examples of the taxonomy that its own words do not find, or that contrast and are found."""
+    wrong = []
+    for category in analyzer.taxonomy.categories:
+        wrong += [
+            f"пример «{text}» не узнан как {category.id}"
+            for text in category.examples
+            if category.id not in {score.id for score in analyzer.analyze(text).categories}
+        ]
+    for trigger in analyzer.taxonomy.triggers:
+        for expected, texts in ((True, trigger.examples), (False, trigger.contrasts)):
+            for text in texts:
+                if (trigger.id in {score.id for score in analyzer.analyze(text).triggers}) is not expected:
+                    wrong.append(f"пример «{text}» {'не узнан' if expected else 'ошибочно узнан'} как {trigger.id}")
+    return wrong
+
+
+def _need_engine(engine: Engine) -> None:
+    if engine is Engine.MODEL:
+        _stop("model_unavailable: модель не установлена; запустите с --engine auto или --engine keyword")
+
+
+def _settings() -> Settings:
+    try:
+        return Settings()
+    except ValidationError as error:
+        _stop("\n".join(f"OTKLIK_{str(problem['loc'][0]).upper()}: {problem['msg']}" for problem in error.errors()))
+
+
+def _load(name: str) -> Taxonomy:
+    try:
+        return load_taxonomy(name)
+    except TaxonomyError as error:
+        _stop(str(error))
+
+
+def _build(taxonomy: Taxonomy) -> Analyzer:
+    try:
+        return Analyzer(taxonomy)
+    except VocabularyError as error:
+        _stop(str(error))
+
+
+def _analyzer(taxonomy: str | None) -> Analyzer:
+    return _build(_load(taxonomy or _settings().taxonomy))
+
+
+def _stop(message: str) -> NoReturn:
+    errors.print(Text(message, style="red"), soft_wrap=True)
+    raise typer.Exit(2)
+
+
+def _sound(text: str) -> str:
+    """Bytes that were no UTF-8 on the command line become «�», so that the answer can be printed."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _table(results: list[tuple[Result, str]], taxonomy: Taxonomy) -> Table:
+    table = Table(show_lines=True, expand=True)
+    for name, ratio in (("Текст", 5), ("Тональность", 2), ("Причины", 4), ("Срочность", 4)):
+        table.add_column(name, ratio=ratio, overflow="fold")
+    titles = {sentiment.id: sentiment.title for sentiment in taxonomy.sentiments}
+    for result, text in results:
+        label = result.sentiment.label
+        reasons = Text("\n").join(
+            Text(category.title).append(f" {category.score:.2f}", style="dim").append(_quotes([p.text for p in category.evidence]), style="dim italic")
+            for category in result.categories
+        )
+        urgent = Text("\n").join(
+            Text(trigger.title, style=_SEVERITY_STYLE[trigger.severity]).append(_quotes([p.text for p in trigger.evidence]), style="dim italic")
+            for trigger in result.triggers
+        )
+        if result.triggers:
+            urgent.append(f"\n→ {result.urgency.route}, {result.urgency.respond_within_minutes} мин", style="bold")
+        if result.needs_review:
+            reasons.append(f"\nпроверить: {', '.join(result.review_reasons)}".lstrip("\n") if not reasons else f"\nпроверить: {', '.join(result.review_reasons)}", style="yellow")
+        table.add_row(Text(text), Text(titles[label], style=_SENTIMENT_STYLE[label]), reasons, urgent)
+    return table
+
+
+def _quotes(texts: list[str]) -> str:
+    return "".join(f"\n«{text}»" for text in dict.fromkeys(texts))
+
+
+def _tell(summary: Summary, target: Path, taxonomy: Taxonomy) -> None:
+    for note in summary.notes:
+        errors.print(note, markup=False, soft_wrap=True)
+    errors.print(f"{target}: строк {summary.rows}, проверить человеку {summary.needs_review}, с ошибкой {summary.errors}", markup=False, soft_wrap=True)
+    titles = {label.id: label.title for label in (*taxonomy.sentiments, *taxonomy.categories, *taxonomy.triggers)}
+    for heading, counts in (("Тональность", summary.sentiments), ("Причины", summary.categories), ("Триггеры", summary.triggers)):
+        shown = ", ".join(f"{titles[label]} {count}" for label, count in counts.most_common(5))
+        errors.print(f"{heading}: {shown or '–'}", markup=False, soft_wrap=True)
+    if summary.errors:
+        errors.print("Строки с ошибкой остались на своих местах в ответе: смотрите «error» и «line».", style="yellow")
+
+
+def main() -> None:
+    """Entry point of the command."""
+    app()

@@ -1,0 +1,239 @@
+"""Batch labelling of files: one answer for each row, in order. No row is lost: one that cannot be read gets an error in its place."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from otklik.nlp.analyzer import Analyzer, relative_score
+from otklik.nlp.masking import Masker
+from otklik.serving.schemas import Error, Options, Passage, Result
+
+_TEXT_COLUMNS = ("text", "текст", "comment", "комментарий", "отзыв", "review", "message", "сообщение")
+_ENCODINGS = ("utf-8-sig", "cp1251")
+_DELIMITERS = ",;\t|"
+_ADDED = ("sentiment", "categories", "triggers", "urgency", "department", "evidence", "needs_review", "engine", "model_version", "taxonomy_version")
+
+
+class LabelError(ValueError):
+    """A file that cannot be labelled; ``code`` is for programs, the message (in Russian) for the analyst."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(slots=True)
+class Summary:
+    """What came of a run."""
+
+    rows: int = 0
+    errors: int = 0
+    needs_review: int = 0
+    sentiments: Counter[str] = field(default_factory=Counter)
+    categories: Counter[str] = field(default_factory=Counter)
+    triggers: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, result: Result) -> None:
+        """Counts one answer."""
+        self.rows += 1
+        self.needs_review += result.needs_review
+        self.sentiments[result.sentiment.label] += 1
+        self.categories.update(category.id for category in result.categories)
+        self.triggers.update(trigger.id for trigger in result.triggers)
+
+
+@dataclass(frozen=True, slots=True)
+class Labeller:
+    """An analyzer with what is done to its answers before they are written: personal data masked, if a masker is given."""
+
+    analyzer: Analyzer
+    masker: Masker | None = None
+
+    def label(self, ident: str | int, text: str, score: float | None = None, channel: str | None = None) -> Result:
+        """The same answer as through the other doors."""
+        analysis = self.analyzer.analyze(text, relative_score(score, channel))
+        result = Result.of(ident, analysis, self.analyzer.taxonomy, Options())
+        return _masked(result, self.masker) if self.masker else result
+
+
+def label_file(source: Path, target: Path, labeller: Labeller, text_column: str | None = None, progress: Callable[[int], None] | None = None) -> Summary:
+    """Labels JSONL or CSV, told by the ending of the name. ``progress`` gets the bytes read so far.
+
+    The target appears when it is whole, or not at all. Raises `LabelError` where the file as a whole cannot be read.
+    """
+    kinds: dict[str, Callable[..., Summary]] = {".jsonl": _label_jsonl, ".ndjson": _label_jsonl, ".csv": _label_csv, ".tsv": _label_csv}
+    kind = kinds.get(source.suffix.lower())
+    if kind is None:
+        raise LabelError("unknown_format", f"{source}: формат «{source.suffix}» не поддерживается; сохраните файл как .csv, .tsv или .jsonl")
+    if not source.is_file():
+        raise LabelError("no_file", f"{source}: такого файла нет; проверьте путь")
+    if target.resolve() == source.resolve():
+        raise LabelError("same_file", f"{target}: исходный файл не перезаписывается; укажите другое имя после -o")
+    try:
+        with _whole_or_nothing(target, bom=kind is _label_csv) as out:
+            return kind(source, out, labeller, text_column, progress or (lambda _: None))
+    except OSError as error:
+        raise LabelError("no_access", f"{error.filename or target}: {error.strerror}; проверьте права и место на диске") from error
+
+
+@contextmanager
+def _whole_or_nothing(target: Path, *, bom: bool) -> Iterator[IO[str]]:
+    """A temporary file beside the target that takes its name when everything is written and on disk."""
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8-sig" if bom else "utf-8", newline="") as out:
+            yield out
+            out.flush()
+            os.fsync(out.fileno())
+        Path(name).chmod(0o644)
+        Path(name).replace(target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _label_jsonl(source: Path, out: IO[str], labeller: Labeller, text_column: str | None, progress: Callable[[int], None]) -> Summary:
+    summary, read = Summary(), 0
+    with source.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            read += len(line)
+            if line.strip():
+                out.write(_label_line(line, number, labeller, text_column or "text", summary) + "\n")
+            progress(read)
+    return summary
+
+
+def _label_line(line: bytes, number: int, labeller: Labeller, text_key: str, summary: Summary) -> str:
+    """One line of JSONL → one line of JSONL: a result, or an error with the line's number and, where it can be told, its id."""
+    ident: str | int | None = None
+    try:
+        row = json.loads(line.decode("utf-8-sig"))
+        if not isinstance(row, dict):
+            return _failed(summary, None, number, "invalid_row", "строка должна быть объектом JSON")
+        ident = row["id"] if isinstance(row.get("id"), str | int) else str(number)
+        text = row.get(text_key)
+        if not isinstance(text, str):
+            return _failed(summary, ident, number, "no_text", f"в строке нет текста под ключом «{text_key}»")
+        text.encode("utf-8")
+    except UnicodeError:
+        return _failed(summary, ident, number, "invalid_encoding", "строка не в UTF-8 или содержит половину знака")
+    except (ValueError, RecursionError):
+        return _failed(summary, ident, number, "invalid_json", "строка не является JSON")
+    result = labeller.label(ident, text, _number(row.get("score")), row.get("channel") if isinstance(row.get("channel"), str) else None)
+    summary.add(result)
+    return result.as_json()
+
+
+def _failed(summary: Summary, ident: str | int | None, number: int, code: str, message: str) -> str:
+    summary.rows += 1
+    summary.errors += 1
+    return json.dumps({"id": ident, "line": number, "error": Error(code=code, message=message).model_dump(exclude={"details"})}, ensure_ascii=False)
+
+
+def _number(value: Any) -> float | None:
+    """A mark between 0 and 10; anything else is no mark."""
+    try:
+        number = float(str(value).replace(",", "."))
+    except ValueError:
+        return None
+    return number if 0 <= number <= 10 and not isinstance(value, bool) else None
+
+
+def _label_csv(source: Path, out: IO[str], labeller: Labeller, text_column: str | None, progress: Callable[[int], None]) -> Summary:
+    """All columns as they were, and the labels behind them."""
+    encoding = _encoding(source)
+    summary = Summary()
+    if encoding != _ENCODINGS[0]:
+        summary.notes.append(f"кодировка файла — {encoding}")
+    csv.field_size_limit(2**31 - 1)
+    with source.open(encoding=encoding, newline="") as lines:
+        sample = lines.readline()
+        lines.seek(0)
+        delimiter = max(_DELIMITERS, key=sample.count)
+        rows = csv.reader(lines, delimiter=delimiter, strict=True)
+        header = next(rows, None)
+        if not header:
+            raise LabelError("empty_file", f"{source}: файл пуст; в первой строке ожидаются названия столбцов")
+        column = _text_column(source, header, text_column)
+        summary.notes.append(f"текст взят из столбца «{header[column]}»")
+        writer = csv.writer(out, delimiter=delimiter)
+        writer.writerow([*header, *(f"otklik_{name}" for name in _ADDED)])
+        try:
+            for number, row in enumerate(rows, start=1):
+                text = row[column] if column < len(row) else ""
+                result = labeller.label(str(number), text, _number(_cell(header, row, "score")), _cell(header, row, "channel"))
+                summary.add(result)
+                padding = [""] * (len(header) - len(row))
+                writer.writerow([*row, *padding, *_cells(result, labeller)])
+                progress(lines.buffer.tell())
+        except csv.Error as error:
+            raise LabelError("broken_csv", f"{source}:{rows.line_num}: таблица нарушена ({error}); проверьте кавычки в этой строке") from error
+    return summary
+
+
+def _encoding(source: Path) -> str:
+    with source.open(encoding=_ENCODINGS[0]) as lines:
+        try:
+            for _ in lines:
+                pass
+        except UnicodeDecodeError:
+            return _ENCODINGS[1]
+    return _ENCODINGS[0]
+
+
+def _text_column(source: Path, header: list[str], wanted: str | None) -> int:
+    names = [name.strip().lower() for name in header]
+    for name in [wanted.strip().lower()] if wanted else _TEXT_COLUMNS:
+        if name in names:
+            return names.index(name)
+    raise LabelError(
+        "no_text_column", f"{source}: не найден столбец с текстом{f' «{wanted}»' if wanted else ''}; укажите --text-column, есть: {', '.join(header)}"
+    )
+
+
+def _cell(header: list[str], row: list[str], name: str) -> str | None:
+    place = next((place for place, title in enumerate(header) if title.strip().lower() == name), None)
+    return row[place] if place is not None and place < len(row) else None
+
+
+def _cells(result: Result, labeller: Labeller) -> Iterable[str]:
+    evidence = [passage.text for label in (*result.triggers, *result.categories) for passage in label.evidence]
+    yield result.sentiment.label
+    yield ", ".join(category.id for category in result.categories)
+    yield ", ".join(trigger.id for trigger in result.triggers)
+    yield result.urgency.severity
+    yield ", ".join(dict.fromkeys(category.department for category in result.categories if category.department))
+    yield _safe(" | ".join(dict.fromkeys(evidence)))
+    yield ", ".join(result.review_reasons)
+    yield result.engine
+    yield labeller.analyzer.version
+    yield labeller.analyzer.taxonomy.version
+
+
+def _safe(text: str) -> str:
+    """A customer's words never become a formula of the table that opens them."""
+    return "'" + text if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text
+
+
+def _masked(result: Result, masker: Masker) -> Result:
+    """Evidence with personal data masked; offsets stay those of the text as it was sent."""
+
+    def masked(passages: list[Passage]) -> list[Passage]:
+        return [passage.model_copy(update={"text": masker.mask(passage.text)}) for passage in passages]
+
+    return result.model_copy(
+        update={
+            "categories": [category.model_copy(update={"evidence": masked(category.evidence)}) for category in result.categories],
+            "triggers": [trigger.model_copy(update={"evidence": masked(trigger.evidence)}) for trigger in result.triggers],
+        }
+    )

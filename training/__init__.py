@@ -1,0 +1,1 @@
+"""Labelled cases and what is measured on them. Never needed to serve an answer."""

@@ -1,0 +1,111 @@
+"""Labelled cases: read and checked; every problem is told as ``file:line``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from otklik.taxonomy.model import Taxonomy
+
+
+class CasesError(ValueError):
+    """Cases that cannot be used; ``problems`` has a line for each."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """A trigger with the words that show it: an exact piece of the text."""
+
+    id: str
+    quote: str
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One labelled text. Categories and triggers are sets in truth; they keep the order of the file."""
+
+    id: str
+    text: str
+    categories: tuple[str, ...]
+    sentiment: str
+    triggers: tuple[Quote, ...]
+    domain: str = ""
+
+    @property
+    def trigger_ids(self) -> frozenset[str]:
+        """Triggers without their quotes."""
+        return frozenset(quote.id for quote in self.triggers)
+
+
+def read_cases(path: Path, taxonomy: Taxonomy) -> list[Case]:
+    """Cases of a JSONL file, in its order. Raises `CasesError` with all problems: also if there is no case at all."""
+    known = {
+        "categories": set(taxonomy.category),
+        "sentiment": {sentiment.id for sentiment in taxonomy.sentiments},
+        "triggers": set(taxonomy.trigger),
+    }
+    problems: list[str] = []
+    cases: dict[str, Case] = {}
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CasesError([f"{path}: cannot be read as UTF-8 text: {error}"]) from error
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        where = f"{path}:{number}"
+        try:
+            row = json.loads(line)
+            case = _case(row)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            what = f"«{error.args[0]}» is missing" if isinstance(error, KeyError) else str(error)
+            problems.append(f"{where}: no case: {what}")
+            continue
+        problems.extend(f"{where}: {problem}" for problem in _problems(case, known))
+        if case.id in cases:
+            problems.append(f"{where}: id «{case.id}» stands twice")
+        cases[case.id] = case
+    if not cases and not problems:
+        problems.append(f"{path}: holds no case")
+    if problems:
+        raise CasesError(problems)
+    return list(cases.values())
+
+
+def _case(row: Any) -> Case:
+    if not isinstance(row, dict):
+        raise TypeError("a JSON object is expected in each line")
+    for name, kind in (("text", str), ("sentiment", str), ("categories", list), ("triggers", list)):
+        if not isinstance(row[name], kind):
+            raise TypeError(f"«{name}» has to be a {kind.__name__}")
+    return Case(
+        id=str(row["id"]),
+        text=row["text"],
+        categories=tuple(map(str, row["categories"])),
+        sentiment=row["sentiment"],
+        triggers=tuple(Quote(str(trigger["id"]), str(trigger["quote"])) for trigger in row["triggers"]),
+        domain=str(row.get("domain") or ""),
+    )
+
+
+def _problems(case: Case, known: Mapping[str, set[str]]) -> Iterable[str]:
+    labels = [
+        *(("categories", label) for label in case.categories),
+        ("sentiment", case.sentiment),
+        *(("triggers", trigger.id) for trigger in case.triggers),
+    ]
+    for layer, label in labels:
+        if label not in known[layer]:
+            yield f"«{label}» is not in {layer} of the taxonomy"
+    if len(set(case.categories)) < len(case.categories):
+        yield "a category stands twice"
+    for trigger in case.triggers:
+        if not trigger.quote or trigger.quote not in case.text:
+            yield f"the quote of «{trigger.id}» is no piece of the text; copy it character for character"
