@@ -15,9 +15,10 @@ from otklik.taxonomy.phrases import Phrase
 
 KEYWORD_VERSION = "keyword-1"
 _FALLBACK_DEPARTMENT = "support"
-_SCALES = ((1.0, 5.0), (0.0, 10.0))
-_CLASH_LOW, _CLASH_HIGH = 0.3, 0.7  # share of the score's scale
-_RUSSIAN_SHARE = 0.5
+_STARS = 5.0  # marks up to here are stars from 1, above it points from 0 to 10
+_LOW_SCORE, _HIGH_SCORE = 0.3, 0.7  # the customer's mark as a share of its scale: 2 of 5 and below, 4 of 5 and above
+_LOW_MARGIN = 0.1
+_RUSSIAN_SHARE = 0.5  # of the words; below, the text is of a kind that the words were not written for
 
 
 class Analyzer:
@@ -81,10 +82,10 @@ def _review(
     document: Document, attitude: Score, scores: tuple[Score, ...], categories: tuple[Score, ...], customer_score: float | None
 ) -> Iterator[str]:
     """Why a person should look, in the order of weight."""
-    letters = [char for char in document.text if char.isalpha()]
-    if not letters:
+    words = [token.word.norm for token in document.tokens if token.word.norm[0].isalpha()]
+    if not words:
         yield "no_words"
-    elif sum("а" <= char.lower() <= "я" or char in "ёЁ" for char in letters) < _RUSSIAN_SHARE * len(letters):
+    elif sum("а" <= word[0] <= "я" for word in words) < _RUSSIAN_SHARE * len(words):
         yield "not_russian"
     if customer_score is not None and (
         (attitude.id == "negative" and customer_score >= _HIGH_SCORE) or (attitude.id == "positive" and customer_score <= _LOW_SCORE)

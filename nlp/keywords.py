@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 
 from otklik.nlp.matcher import Match, Slot
@@ -27,8 +26,11 @@ def classify(
     taxonomy: Taxonomy, document: Document, found: Mapping[Slot, Sequence[Match]], by_sentence: Mapping[int, Polarity]
 ) -> list[Score]:
     """Every category with a score above 0, in the order of the taxonomy; `THRESHOLD` tells those that count."""
+    touched = {slot.id for slot in found if slot.layer == "category"}
     scores = []
     for category in taxonomy.categories:
+        if category.id not in touched:
+            continue
         weights: dict[str, float] = {}
         matches: list[Match] = []
         for role, weight in (("words", _WORD), ("hints", _HINT)):
@@ -37,14 +39,13 @@ def classify(
                 matches.append(match)
         if weights:
             score = 1 - prod(1 - weight for weight in weights.values())
-            passages = sorted({document.tokens[match.tokens[0]].sentence for match in matches})
+            passages = {document.tokens[match.tokens[0]].sentence for match in matches}
             label, _ = sum_up(by_sentence, passages).label(complaints=1)
-            evidence = merged(document, matches)
-            scores.append(Score(category.id, round(score, 4), evidence, sentiment=label))
+            scores.append(Score(category.id, round(score, 4), merged(document, matches), sentiment=label))
     return scores
 
 
-def sum_up(by_sentence: Mapping[int, Polarity], sentences: Sequence[int]) -> Polarity:
+def sum_up(by_sentence: Mapping[int, Polarity], sentences: Iterable[int]) -> Polarity:
     """Polarity of some sentences together."""
     chosen = [by_sentence[number] for number in sentences if number in by_sentence]
     return Polarity(sum(p.positive for p in chosen), sum(p.negative for p in chosen))
@@ -52,11 +53,11 @@ def sum_up(by_sentence: Mapping[int, Polarity], sentences: Sequence[int]) -> Pol
 
 def merged(document: Document, matches: Sequence[Match]) -> tuple[Evidence, ...]:
     """Passages of the matches in the order of the text; overlapping ones become one."""
-    spans: dict[int, list[list[int]]] = defaultdict(list)
+    spans: list[tuple[int, int]] = []
     for match in sorted(matches, key=lambda match: match.tokens):
         first, last = match.tokens[0], match.tokens[-1]
-        if spans[0] and first <= spans[0][-1][1]:
-            spans[0][-1][1] = max(spans[0][-1][1], last)
+        if spans and first <= spans[-1][1]:
+            spans[-1] = (spans[-1][0], max(spans[-1][1], last))
         else:
-            spans[0].append([first, last])
-    return tuple(document.evidence(document.tokens[first].start, document.tokens[last].stop) for first, last in spans[0])
+            spans.append((first, last))
+    return tuple(document.evidence(document.tokens[first].start, document.tokens[last].stop) for first, last in spans)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from functools import lru_cache
 
 from pymorphy3 import MorphAnalyzer
@@ -20,24 +19,23 @@ _CACHE = 50_000  # forms, about 40 MB; bounded, so that a service fed with rando
 
 
 class Morphology:
-    """Looks up word forms. Build it once, before threads start: building two at a time races in pymorphy3."""
+    """Looks up word forms. Build it once, before threads start: building two at a time races in pymorphy3.
+
+    ``word(form)`` is what is known of a form. ``split(form)`` is the same as ((stop, word),), counted from the form's first
+    character, or both words where «не» is glued to a verb: «незнаю», «неработает».
+    """
 
     def __init__(self) -> None:
         self._analyzer = MorphAnalyzer()
         self.word = lru_cache(maxsize=_CACHE)(self._word)
+        self.split = lru_cache(maxsize=_CACHE)(self._split)
 
-    def split(self, start: int, form: str) -> Iterator[tuple[int, int, str]]:
-        """The form as (start, stop, form), or two where «не» is glued to a verb: «незнаю», «неработает»."""
-        stop = start + len(form)
-        if len(form) > 5 and form[:2].lower() == "не" and not self.word(form).known and self._is_verb(form[2:]):
-            yield start, start + 2, form[:2]
-            yield start + 2, stop, form[2:]
-        else:
-            yield start, stop, form
-
-    def _is_verb(self, form: str) -> bool:
-        word = self.word(form)
-        return word.known and bool(word.readings[0][1] & {"VERB", "INFN"})
+    def _split(self, form: str) -> tuple[tuple[int, Word], ...]:
+        if len(form) > 5 and form[:2].lower() == "не" and not self.word(form).known:
+            verb = self.word(form[2:])
+            if verb.known and verb.readings[0][1] & {"VERB", "INFN"}:
+                return (2, self.word(form[:2])), (len(form), verb)
+        return ((len(form), self.word(form)),)
 
     def _word(self, form: str) -> Word:
         norm = normalise(form)

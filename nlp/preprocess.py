@@ -106,7 +106,7 @@ class Reader:
         return sentences
 
     def _tokens(self, text: str, sentences: tuple[Sentence, ...]) -> list[Token]:
-        word_of, opens_clause = self.morphology.word, self.language.clause
+        split, opens_clause = self.morphology.split, self.language.clause
         tokens: list[Token] = []
         clause = 0
         for number, sentence in enumerate(sentences):
@@ -115,11 +115,12 @@ class Reader:
                 if match.lastgroup == "border":
                     clause += 1
                     continue
-                for start, stop, form in self.morphology.split(match.start(), match[0]):
-                    word = word_of(form)
+                start = first = match.start()
+                for length, word in split(match[0]):
                     if word.norm in opens_clause:
                         clause += 1
-                    tokens.append(Token(start, stop, word, number, clause))
+                    tokens.append(Token(start, first + length, word, number, clause))
+                    start = first + length
         return tokens
 
 

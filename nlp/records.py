@@ -9,9 +9,9 @@ from typing import NamedTuple
 from otklik.taxonomy.model import Severity
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Word:
-    """What is known of a word form, once per form. ``readings``: (lemma, grammemes), the likeliest first."""
+    """What is known of a word form, once per form and so compared by identity. ``readings``: (lemma, grammemes), the likeliest first."""
 
     norm: str
     readings: tuple[tuple[str, frozenset[str]], ...]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -22,7 +22,7 @@ from otklik.taxonomy.model import Taxonomy
 
 log = logging.getLogger(__name__)
 
-_CODES = {404: "not_found", 405: "method_not_allowed", 415: "unsupported_media_type"}
+_CODES = {400: "invalid_json", 404: "not_found", 405: "method_not_allowed", 415: "unsupported_media_type"}
 _ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"model": ErrorResponse, "description": "`invalid_json`: the body is no JSON"},
     413: {"model": ErrorResponse, "description": "`body_too_large`, `too_many_items`: split the request"},
@@ -57,7 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     _add_error_handlers(app)
 
-    @app.post("/v1/classify", responses=_ERRORS, response_model_exclude_none=False)
+    @app.post("/v1/classify", response_model=ClassifyResponse, responses=_ERRORS)
     def classify(body: ClassifyRequest, request: Request) -> JSONResponse:
         """Reads each text and answers in the order of the items."""
         _check_limits(body, settings)
@@ -96,19 +96,20 @@ def create_app(settings: Settings) -> FastAPI:
 
 def describe(taxonomy: Taxonomy) -> dict[str, Any]:
     """The taxonomy as JSON values, without its phrases."""
-    layers = {"groups": taxonomy.groups, "categories": taxonomy.categories, "sentiments": taxonomy.sentiments, "triggers": taxonomy.triggers}
     described: dict[str, Any] = {"id": taxonomy.id, "version": taxonomy.version}
-    for layer, labels in layers.items():
+    for layer in ("groups", "categories", "sentiments", "triggers"):
+        labels = getattr(taxonomy, layer)
         described[layer] = [
-            {name: value for field in dataclasses.fields(label) if (name := field.name) != "phrases" for value in [getattr(label, name)]}
-            for label in labels
+            {field.name: getattr(label, field.name) for field in dataclasses.fields(label) if field.name != "phrases"} for label in labels
         ]
     return described
 
 
 def _check_limits(body: ClassifyRequest, settings: Settings) -> None:
     if len(body.items) > settings.max_items:
-        raise Refusal(413, "too_many_items", f"{len(body.items)} items; at most {settings.max_items} in one request, send the rest in another")
+        raise Refusal(
+            413, "too_many_items", f"{len(body.items)} items; at most {settings.max_items} in one request, send the rest in another"
+        )
     too_long = [
         ErrorDetail(where=f"items.{position}.text", message=f"{len(item.text)} characters; at most {settings.max_characters}")
         for position, item in enumerate(body.items)
@@ -134,7 +135,9 @@ def _add_error_handlers(app: FastAPI) -> None:
             return _error(400, Error(code="invalid_json", message="the body is no JSON; send an object with «items», in UTF-8"))
         # Never the value itself: it may be a customer's words.
         details = [ErrorDetail(where=".".join(map(str, problem["loc"][1:])) or "body", message=problem["msg"]) for problem in problems]
-        return _error(422, Error(code="validation_failed", message="the request does not fit the schema; see details and /docs", details=details))
+        return _error(
+            422, Error(code="validation_failed", message="the request does not fit the schema; see details and /docs", details=details)
+        )
 
     @app.exception_handler(HTTPException)
     def http(_: Request, error: HTTPException) -> JSONResponse:
@@ -161,7 +164,7 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         announced = dict(scope["headers"]).get(b"content-length", b"0")
-        received = 0
+        received = int(announced) if announced.isdigit() and int(announced) > self._max_bytes else 0
 
         async def counted() -> Message:
             nonlocal received
@@ -171,11 +174,14 @@ class BodyLimit:
                 raise _TooLarge
             return message
 
-        try:
-            if announced.isdigit() and int(announced) > self._max_bytes:
-                raise _TooLarge
-            await self._app(scope, counted, send)
-        except _TooLarge:
+        async def guarded(message: Message) -> None:
+            if received <= self._max_bytes:  # else the routes answer to a body that they could not read: the refusal below is the answer
+                await send(message)
+
+        if received <= self._max_bytes:
+            with suppress(_TooLarge):
+                await self._app(scope, counted, guarded)
+        if received > self._max_bytes:
             error = Error(code="body_too_large", message=f"the body is above {self._max_bytes} bytes; split the request")
             await _error(413, error)(scope, receive, send)
 

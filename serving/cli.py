@@ -17,16 +17,18 @@ from rich.text import Text
 
 from otklik.nlp.analyzer import Analyzer
 from otklik.nlp.masking import Masker
-from otklik.nlp.matcher import VocabularyError
+from otklik.nlp.vocabulary import VocabularyError
 from otklik.nlp.morphology import Morphology
 from otklik.serving.app import create_app
-from otklik.serving.label import Labeller, LabelError, Summary, label_file
+from otklik.serving.label import LabelError, Labeller, Summary, label_file
 from otklik.serving.schemas import ClassifyResponse, Result
 from otklik.serving.settings import Settings
 from otklik.taxonomy.load import TaxonomyError, load_taxonomy
 from otklik.taxonomy.model import Taxonomy
 
-app = typer.Typer(help="Отклик: почему недовольны клиенты, что они чувствуют и кому надо ответить сейчас.", no_args_is_help=True, add_completion=False)
+app = typer.Typer(
+    help="Отклик: почему недовольны клиенты, что они чувствуют и кому надо ответить сейчас.", no_args_is_help=True, add_completion=False
+)
 taxonomy_app = typer.Typer(help="Таксономия: показать, проверить.", no_args_is_help=True)
 app.add_typer(taxonomy_app, name="taxonomy")
 out = Console(highlight=False)
@@ -64,7 +66,9 @@ def classify(
     results = [(labeller.label(str(number), _sound(words)), _sound(words)) for number, words in enumerate(texts)]
     if as_json:
         response = ClassifyResponse(
-            model_version=labeller.analyzer.version, taxonomy_version=labeller.analyzer.taxonomy.version, results=[result for result, _ in results]
+            model_version=labeller.analyzer.version,
+            taxonomy_version=labeller.analyzer.taxonomy.version,
+            results=[result for result, _ in results],
         )
         sys.stdout.write(response.model_dump_json(indent=2, exclude={"results": {"__all__": {"scores"}}}) + "\n")
         return
@@ -199,17 +203,21 @@ def _table(results: list[tuple[Result, str]], taxonomy: Taxonomy) -> Table:
     for result, text in results:
         label = result.sentiment.label
         reasons = Text("\n").join(
-            Text(category.title).append(f" {category.score:.2f}", style="dim").append(_quotes([p.text for p in category.evidence]), style="dim italic")
+            Text(category.title)
+            .append(f" {category.score:.2f}", style="dim")
+            .append(_quotes([p.text for p in category.evidence]), style="dim italic")
             for category in result.categories
         )
         urgent = Text("\n").join(
-            Text(trigger.title, style=_SEVERITY_STYLE[trigger.severity]).append(_quotes([p.text for p in trigger.evidence]), style="dim italic")
+            Text(trigger.title, style=_SEVERITY_STYLE[trigger.severity]).append(
+                _quotes([p.text for p in trigger.evidence]), style="dim italic"
+            )
             for trigger in result.triggers
         )
         if result.triggers:
             urgent.append(f"\n→ {result.urgency.route}, {result.urgency.respond_within_minutes} мин", style="bold")
         if result.needs_review:
-            reasons.append(f"\nпроверить: {', '.join(result.review_reasons)}".lstrip("\n") if not reasons else f"\nпроверить: {', '.join(result.review_reasons)}", style="yellow")
+            reasons.append(("\n" if reasons else "") + f"проверить: {', '.join(result.review_reasons)}", style="yellow")
         table.add_row(Text(text), Text(titles[label], style=_SENTIMENT_STYLE[label]), reasons, urgent)
     return table
 
@@ -221,9 +229,19 @@ def _quotes(texts: list[str]) -> str:
 def _tell(summary: Summary, target: Path, taxonomy: Taxonomy) -> None:
     for note in summary.notes:
         errors.print(note, markup=False, soft_wrap=True)
-    errors.print(f"{target}: строк {summary.rows}, проверить человеку {summary.needs_review}, с ошибкой {summary.errors}", markup=False, soft_wrap=True)
-    titles = {label.id: label.title for label in (*taxonomy.sentiments, *taxonomy.categories, *taxonomy.triggers)}
-    for heading, counts in (("Тональность", summary.sentiments), ("Причины", summary.categories), ("Триггеры", summary.triggers)):
+    errors.print(
+        f"{target}: строк {summary.rows}, проверить человеку {summary.needs_review}, с ошибкой {summary.errors}",
+        markup=False,
+        soft_wrap=True,
+    )
+    sentiments = {sentiment.id: sentiment.title for sentiment in taxonomy.sentiments}
+    categories = {category.id: category.title for category in taxonomy.categories}
+    triggers = {trigger.id: trigger.title for trigger in taxonomy.triggers}
+    for heading, counts, titles in (
+        ("Тональность", summary.sentiments, sentiments),
+        ("Причины", summary.categories, categories),
+        ("Триггеры", summary.triggers, triggers),
+    ):
         shown = ", ".join(f"{titles[label]} {count}" for label, count in counts.most_common(5))
         errors.print(f"{heading}: {shown or '–'}", markup=False, soft_wrap=True)
     if summary.errors:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import tempfile
@@ -15,12 +16,23 @@ from typing import IO, Any
 
 from otklik.nlp.analyzer import Analyzer, relative_score
 from otklik.nlp.masking import Masker
-from otklik.serving.schemas import Error, Options, Passage, Result
+from otklik.serving.schemas import CategoryAnswer, Error, Options, Passage, Result, TriggerAnswer
 
 _TEXT_COLUMNS = ("text", "текст", "comment", "комментарий", "отзыв", "review", "message", "сообщение")
 _ENCODINGS = ("utf-8-sig", "cp1251")
 _DELIMITERS = ",;\t|"
-_ADDED = ("sentiment", "categories", "triggers", "urgency", "department", "evidence", "needs_review", "engine", "model_version", "taxonomy_version")
+_ADDED = (
+    "sentiment",
+    "categories",
+    "triggers",
+    "urgency",
+    "department",
+    "evidence",
+    "needs_review",
+    "engine",
+    "model_version",
+    "taxonomy_version",
+)
 
 
 class LabelError(ValueError):
@@ -66,7 +78,9 @@ class Labeller:
         return _masked(result, self.masker) if self.masker else result
 
 
-def label_file(source: Path, target: Path, labeller: Labeller, text_column: str | None = None, progress: Callable[[int], None] | None = None) -> Summary:
+def label_file(
+    source: Path, target: Path, labeller: Labeller, text_column: str | None = None, progress: Callable[[int], None] | None = None
+) -> Summary:
     """Labels JSONL or CSV, told by the ending of the name. ``progress`` gets the bytes read so far.
 
     The target appears when it is whole, or not at all. Raises `LabelError` where the file as a whole cannot be read.
@@ -74,7 +88,9 @@ def label_file(source: Path, target: Path, labeller: Labeller, text_column: str 
     kinds: dict[str, Callable[..., Summary]] = {".jsonl": _label_jsonl, ".ndjson": _label_jsonl, ".csv": _label_csv, ".tsv": _label_csv}
     kind = kinds.get(source.suffix.lower())
     if kind is None:
-        raise LabelError("unknown_format", f"{source}: формат «{source.suffix}» не поддерживается; сохраните файл как .csv, .tsv или .jsonl")
+        raise LabelError(
+            "unknown_format", f"{source}: формат «{source.suffix}» не поддерживается; сохраните файл как .csv, .tsv или .jsonl"
+        )
     if not source.is_file():
         raise LabelError("no_file", f"{source}: такого файла нет; проверьте путь")
     if target.resolve() == source.resolve():
@@ -131,13 +147,15 @@ def _label_line(line: bytes, number: int, labeller: Labeller, text_key: str, sum
         return _failed(summary, ident, number, "invalid_json", "строка не является JSON")
     result = labeller.label(ident, text, _number(row.get("score")), row.get("channel") if isinstance(row.get("channel"), str) else None)
     summary.add(result)
-    return result.as_json()
+    return result.as_line(labeller.analyzer.version, labeller.analyzer.taxonomy.version)
 
 
 def _failed(summary: Summary, ident: str | int | None, number: int, code: str, message: str) -> str:
     summary.rows += 1
     summary.errors += 1
-    return json.dumps({"id": ident, "line": number, "error": Error(code=code, message=message).model_dump(exclude={"details"})}, ensure_ascii=False)
+    return json.dumps(
+        {"id": ident, "line": number, "error": Error(code=code, message=message).model_dump(exclude={"details"})}, ensure_ascii=False
+    )
 
 
 def _number(value: Any) -> float | None:
@@ -156,7 +174,7 @@ def _label_csv(source: Path, out: IO[str], labeller: Labeller, text_column: str 
     if encoding != _ENCODINGS[0]:
         summary.notes.append(f"кодировка файла — {encoding}")
     csv.field_size_limit(2**31 - 1)
-    with source.open(encoding=encoding, newline="") as lines:
+    with source.open("rb") as raw, io.TextIOWrapper(raw, encoding=encoding, newline="") as lines:
         sample = lines.readline()
         lines.seek(0)
         delimiter = max(_DELIMITERS, key=sample.count)
@@ -175,9 +193,11 @@ def _label_csv(source: Path, out: IO[str], labeller: Labeller, text_column: str 
                 summary.add(result)
                 padding = [""] * (len(header) - len(row))
                 writer.writerow([*row, *padding, *_cells(result, labeller)])
-                progress(lines.buffer.tell())
+                progress(raw.tell())
         except csv.Error as error:
-            raise LabelError("broken_csv", f"{source}:{rows.line_num}: таблица нарушена ({error}); проверьте кавычки в этой строке") from error
+            raise LabelError(
+                "broken_csv", f"{source}:{rows.line_num}: таблица нарушена ({error}); проверьте кавычки в этой строке"
+            ) from error
     return summary
 
 
@@ -197,7 +217,8 @@ def _text_column(source: Path, header: list[str], wanted: str | None) -> int:
         if name in names:
             return names.index(name)
     raise LabelError(
-        "no_text_column", f"{source}: не найден столбец с текстом{f' «{wanted}»' if wanted else ''}; укажите --text-column, есть: {', '.join(header)}"
+        "no_text_column",
+        f"{source}: не найден столбец с текстом{f' «{wanted}»' if wanted else ''}; укажите --text-column, есть: {', '.join(header)}",
     )
 
 
@@ -207,7 +228,8 @@ def _cell(header: list[str], row: list[str], name: str) -> str | None:
 
 
 def _cells(result: Result, labeller: Labeller) -> Iterable[str]:
-    evidence = [passage.text for label in (*result.triggers, *result.categories) for passage in label.evidence]
+    found: list[TriggerAnswer | CategoryAnswer] = [*result.triggers, *result.categories]
+    evidence = [passage.text for label in found for passage in label.evidence]
     yield result.sentiment.label
     yield ", ".join(category.id for category in result.categories)
     yield ", ".join(trigger.id for trigger in result.triggers)

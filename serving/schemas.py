@@ -2,15 +2,65 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
 from otklik.nlp.records import Analysis, Evidence, Score
 from otklik.taxonomy.model import Severity, Taxonomy
 
 Engine = Literal["auto", "model", "keyword"]
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _whole(text: str) -> str:
+    """Half of a surrogate pair, which JSON can spell, cannot be sent back."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError(f"half of a surrogate pair at character {error.start}; send whole characters") from None
+    return text
+
+
+Words = Annotated[str, AfterValidator(_whole)]
+
+
+_ANSWER: JsonValue = {
+    "model_version": "keyword-1",
+    "taxonomy_version": "1.0.0",
+    "results": [
+        {
+            "id": "42",
+            "engine": "keyword",
+            "sentiment": {"label": "negative", "score": 0.83},
+            "categories": [
+                {
+                    "id": "service.no_response",
+                    "title": "Не дозвониться, нет ответа",
+                    "group": "service",
+                    "department": "support",
+                    "score": 0.8,
+                    "sentiment": "negative",
+                    "evidence": [{"start": 43, "end": 64, "text": "линия не отвечает"}],
+                }
+            ],
+            "triggers": [
+                {
+                    "id": "denied_boarding",
+                    "title": "Не пускают на рейс",
+                    "severity": "critical",
+                    "score": 1.0,
+                    "source": "rule",
+                    "evidence": [{"start": 20, "end": 37, "text": "не сажают на рейс"}],
+                }
+            ],
+            "urgency": {"severity": "critical", "route": "loyalty_team", "respond_within_minutes": 15},
+            "needs_review": False,
+            "review_reasons": [],
+        }
+    ],
+}
 
 
 class _Strict(BaseModel):
@@ -20,10 +70,12 @@ class _Strict(BaseModel):
 class Item(_Strict):
     """One piece of feedback. ``score`` and ``channel`` are information: they never change what the text says."""
 
-    id: str | int | None = Field(default=None, description="echoed; the position in the request, counted from 0, if absent")
-    text: str = Field(description="as the customer wrote it; read to its end, however long")
-    score: float | None = Field(default=None, ge=0, le=10, allow_inf_nan=False, description="the customer's own mark: 0–10 for channel nps, else 1–5")
-    channel: str | None = Field(default=None, max_length=64, description="nps, csat, review, chat, …")
+    id: Words | int | None = Field(default=None, description="echoed; the position in the request, counted from 0, if absent")
+    text: Words = Field(description="as the customer wrote it; read to its end, however long")
+    score: float | None = Field(
+        default=None, ge=0, le=10, allow_inf_nan=False, description="the customer's own mark: 0–10 for channel nps, else 1–5"
+    )
+    channel: Words | None = Field(default=None, max_length=64, description="nps, csat, review, chat, …")
 
 
 class Options(_Strict):
@@ -43,7 +95,14 @@ class ClassifyRequest(_Strict):
         json_schema_extra={
             "examples": [
                 {
-                    "items": [{"id": "42", "text": "Стоим у выхода, нас не сажают на рейс! Горячая линия не отвечает.", "score": 2, "channel": "nps"}],
+                    "items": [
+                        {
+                            "id": "42",
+                            "text": "Стоим у выхода, нас не сажают на рейс! Горячая линия не отвечает.",
+                            "score": 2,
+                            "channel": "nps",
+                        }
+                    ],
                     "options": {"engine": "auto", "explain": True, "all_scores": False},
                 }
             ]
@@ -139,13 +198,16 @@ class Result(_Strict):
             scores={category.id: by_id.get(category.id, 0.0) for category in taxonomy.categories} if options.all_scores else None,
         )
 
-    def as_json(self) -> str:
-        """One line of JSON, without ``scores`` where they were not asked for."""
-        return self.model_dump_json(exclude={"scores"} if self.scores is None else None)
+    def as_line(self, model_version: str, taxonomy_version: str) -> str:
+        """One line of JSON that tells by itself who answered."""
+        values = self.model_dump(mode="json", exclude={"scores"} if self.scores is None else None)
+        return json.dumps({**values, "model_version": model_version, "taxonomy_version": taxonomy_version}, ensure_ascii=False)
 
 
 class ClassifyResponse(_Strict):
     """Results stand in the order of the items."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra={"examples": [_ANSWER]})
 
     model_version: str
     taxonomy_version: str
@@ -202,5 +264,10 @@ def _category(score: Score, taxonomy: Taxonomy, options: Options) -> CategoryAns
 def _trigger(score: Score, taxonomy: Taxonomy, options: Options) -> TriggerAnswer:
     trigger = taxonomy.trigger[score.id]
     return TriggerAnswer(
-        id=trigger.id, title=trigger.title, severity=trigger.severity, score=score.score, source=score.source, evidence=_passages(score, options)
+        id=trigger.id,
+        title=trigger.title,
+        severity=trigger.severity,
+        score=score.score,
+        source=score.source,
+        evidence=_passages(score, options),
     )

@@ -54,16 +54,15 @@ def load_taxonomy(name: str | Path = DEFAULT) -> Taxonomy:
 
 
 def _parse(source: Source) -> Taxonomy:
-    taxonomy = _overlay(source) if "overlay" in source.root.keys() else _whole(source)  # noqa: SIM118  a Field is no mapping
+    taxonomy = _overlay(source) if source.root.get("overlay") else _whole(source)
     source.finish()
-    if taxonomy is None:  # nothing was reported and nothing was read: cannot be, but must never pass in silence
-        raise TaxonomyError([f"{source.name}: empty"])
     return taxonomy
 
 
-def _whole(source: Source) -> Taxonomy | None:
+def _whole(source: Source) -> Taxonomy:
     root = source.root
-    root.only("taxonomy", "version", "groups", "categories", "sentiments", "triggers")
+    root.only("taxonomy", "version", "lists", "groups", "categories", "sentiments", "triggers", optional=("lists",))
+    _read_lists(source)
     taxonomy = Taxonomy(
         id=root["taxonomy"].text(_ID),
         base_version=root["version"].text(_VERSION),
@@ -94,15 +93,19 @@ def _check_labels(root: Field, taxonomy: Taxonomy) -> None:
             root["categories"].report(f"«{category.id}» needs a group «{category.group}»; add it to groups")
 
 
-def _overlay(source: Source) -> Taxonomy | None:
+def _overlay(source: Source) -> Taxonomy:
     root = source.root
-    root.only("overlay", "version", "base", "groups", "categories", "triggers", optional=("groups", "categories", "triggers"))
+    parts = ("lists", "groups", "categories", "triggers")
+    root.only("overlay", "version", "base", *parts, optional=parts)
     base_name = root["base"].text()
     versions = released()
     if base_name not in versions:
         root["base"].report(f"«{base_name}» is not released; released are {', '.join(versions)}")
-        return None
-    base = _parse(Source.parse(versions[base_name], f"{base_name}.yaml"))
+        source.finish()
+    base_source = Source.parse(versions[base_name], f"{base_name}.yaml")
+    base = _parse(base_source)
+    source.lists.update(base_source.lists)
+    _read_lists(source)
     groups, categories, triggers = root.get("groups"), root.get("categories"), root.get("triggers")
     if groups:
         groups.only("add", optional=("add",))
@@ -113,15 +116,14 @@ def _overlay(source: Source) -> Taxonomy | None:
         triggers=(tuple(map(_trigger, _added(triggers))), triggers),
         words=_words,
     )
-    _check_labels(_Places({"groups": groups or root, "categories": categories or root, "triggers": triggers or root}), changed)
+    _check_labels(root, changed)
     return changed
 
 
-class _Places(dict[str, Field]):
-    """Where a problem of each layer is reported."""
-
-    def report(self, message: str) -> None:  # pragma: no cover - the layers report themselves
-        raise NotImplementedError(message)
+def _read_lists(source: Source) -> None:
+    lists = source.root.get("lists")
+    if lists:
+        source.lists.update({name: lists[name].words() for name in lists.keys()})  # noqa: SIM118  a Field is no mapping
 
 
 def _added(layer: Field | None) -> Iterator[Field]:
@@ -136,7 +138,10 @@ def _group(field: Field) -> Group:
 
 def _words(field: Field) -> Words:
     roles = {role: field.get(role) for role in ("words", "hints", "unless")}
-    return Words(**{role: tuple(phrases.phrases()) if phrases else () for role, phrases in roles.items()})
+    words = Words(**{role: tuple(phrases.phrases()) if phrases else () for role, phrases in roles.items()})
+    for phrase in set(words.words) & set(words.hints):
+        field["hints"].report(f"«{phrase.source}» stands in words as well; keep one")
+    return words
 
 
 def _category(field: Field) -> Category:

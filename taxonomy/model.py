@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 from otklik.taxonomy.phrases import Phrase
 
@@ -94,7 +95,7 @@ class Trigger:
     formerly: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Taxonomy:
     """A released version, or one with an overlay on top: then ``overlay`` is the overlay's own ``id-version``."""
 
@@ -111,12 +112,12 @@ class Taxonomy:
         """What an answer carries: ``1.0.0``, with an overlay ``1.0.0+travel-agency-2.1.0`` (semver build metadata)."""
         return f"{self.base_version}+{self.overlay}" if self.overlay else self.base_version
 
-    @property
+    @cached_property
     def category(self) -> Mapping[str, Category]:
         """Categories by id, in the order of the taxonomy."""
         return {category.id: category for category in self.categories}
 
-    @property
+    @cached_property
     def trigger(self) -> Mapping[str, Trigger]:
         """Triggers by id, in the order of the taxonomy."""
         return {trigger.id: trigger for trigger in self.triggers}

@@ -7,6 +7,7 @@
     деньги ~ не вернуть       in any order, at most ``GAP`` other words between, in one sentence
     навяз*                    every word that begins so
     =судя                     exactly this form
+    <authority>               any word of the list of this name in the taxonomy's `lists`; can stand among alternatives
     №                         a number, in digits or in words
     сажать:pres+plur          the form must carry these grammemes (OpenCorpora's names: pres, past, futr, impr, 1per, …)
 
@@ -17,16 +18,19 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 GAP = 5
 GRAMMEMES = frozenset(
-    "pres past futr impr indc infn sing plur 1per 2per 3per nomn gent datv accs ablt loct neut masc femn perf impf comp".split()
+    {"pres", "past", "futr", "impr", "indc", "sing", "plur", "1per", "2per", "3per", "masc", "femn", "neut", "perf", "impf"}
+    | {"nomn", "gent", "datv", "accs", "ablt", "loct"}
+    | {"INFN", "PRTF", "PRTS", "GRND", "COMP"}
 )
 NUMBER = "№"
 
-_ELEMENT = re.compile(r"(?P<words>[^:\s]+)(?::(?P<grammemes>[a-z0-9+]+))?|(?P<smile>=[^\w\s]+)")
+_ELEMENT = re.compile(r"(?P<words>[^:\s]+)(?::(?P<grammemes>[A-Za-z0-9+]+))?|(?P<smile>=[^\w\s]+)")
 _LATIN = re.compile(r"[a-z]")
 _CYRILLIC = re.compile(r"[а-я]")
 
@@ -59,7 +63,7 @@ class Phrase:
     joins: tuple[Join, ...] = ()
 
 
-def parse_phrase(source: str) -> Phrase:
+def parse_phrase(source: str, lists: Mapping[str, Sequence[str]] | None = None) -> Phrase:
     """Reads one phrase. Raises `PhraseError` with what to write instead."""
     runs: list[list[Element]] = [[]]
     joins: list[Join] = []
@@ -70,19 +74,20 @@ def parse_phrase(source: str) -> Phrase:
             joins.append(Join(part))
             runs.append([])
         else:
-            runs[-1].append(_parse_element(part, source))
+            runs[-1].append(_parse_element(part, source, lists or {}))
     if not runs[-1]:
-        raise PhraseError(f"«{source}»: a phrase ends with a word, not with «..» or «~»" if source.strip() else "an empty phrase: remove it")
+        raise PhraseError(
+            f"«{source}»: a phrase ends with a word, not with «..» or «~»" if source.strip() else "an empty phrase: remove it"
+        )
     return Phrase(source, tuple(map(tuple, runs)), tuple(joins))
 
 
-def _parse_element(part: str, source: str) -> Element:
+def _parse_element(part: str, source: str, lists: Mapping[str, Sequence[str]]) -> Element:
     match = _ELEMENT.fullmatch(part)
     if match is None:
         raise PhraseError(f"«{source}»: «{part}» cannot be read; write word:grammeme+grammeme")
-    words = tuple(match["words"].split("|")) if match["words"] else (match["smile"],)
-    for word in words:
-        _check_word(word, source)
+    written = match["words"].split("|") if match["words"] else [match["smile"]]
+    words = tuple(dict.fromkeys(word for name in written for word in _expanded(name, source, lists)))
     grammemes = frozenset(filter(None, (match["grammemes"] or "").split("+")))
     unknown = sorted(grammemes - GRAMMEMES)
     if unknown:
@@ -90,7 +95,18 @@ def _parse_element(part: str, source: str) -> Element:
     return Element(words, grammemes)
 
 
-def _check_word(word: str, source: str) -> None:
+def _expanded(word: str, source: str, lists: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    if word.startswith("<") and word.endswith(">"):
+        if word[1:-1] not in lists:
+            raise PhraseError(f"«{source}»: no list is named {word}; there are {', '.join(f'<{name}>' for name in lists) or 'none'}")
+        yield from lists[word[1:-1]]
+    else:
+        check_word(word, source)
+        yield word
+
+
+def check_word(word: str, source: str) -> None:
+    """Raises `PhraseError` where a word is not written as words of a taxonomy are."""
     bare = word.removeprefix("=").removesuffix("*")
     if not bare:
         raise PhraseError(f"«{source}»: «{word}» holds no letters; write {'|'.join('ab')} without spaces and empty alternatives")

@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 
 import yaml
 
-from otklik.taxonomy.phrases import Phrase, PhraseError, parse_phrase
+from otklik.taxonomy.phrases import Phrase, PhraseError, check_word, parse_phrase
+
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same nodes, several times faster where libyaml is at hand
 
 
 class TaxonomyError(ValueError):
@@ -26,13 +29,14 @@ class Source:
     name: str
     root: Field = field(init=False)
     problems: list[tuple[int, str]] = field(default_factory=list)
+    lists: dict[str, tuple[str, ...]] = field(default_factory=dict)  # named lists of words that phrases may use
 
     @classmethod
     def parse(cls, text: str, name: str) -> Source:
         """Raises `TaxonomyError` if the text is no YAML mapping at all."""
         source = cls(name)
         try:
-            node = yaml.compose(text, Loader=yaml.SafeLoader)
+            node = yaml.compose(text, Loader=_LOADER)
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             line = f":{mark.line + 1}" if mark else ""
@@ -50,7 +54,9 @@ class Source:
     def finish(self) -> None:
         """Raises `TaxonomyError` with all that was reported, in the order of the file."""
         if self.problems:
-            raise TaxonomyError([f"{self.name}:{line}: {message}" for line, message in sorted(self.problems)])
+            raise TaxonomyError(
+                [f"{self.name}:{line}: {message}" for line, message in sorted(self.problems, key=lambda problem: problem[0])]
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +133,7 @@ class Field:
     def texts(self, at_least: int = 0) -> tuple[str, ...]:
         """A list of different texts."""
         values = tuple(item.text() for item in self.items())
-        if self.node is not None and len(set(values)) < max(at_least, len(values)):
+        if isinstance(self.node, yaml.SequenceNode) and len(set(values)) < max(at_least, len(values)):
             self.report(f"{at_least or 'only'} different texts are expected here, {len(set(values))} of {len(values)} are")
         return values
 
@@ -136,13 +142,23 @@ class Field:
         value = self.get(name)
         return value.texts() if value else ()
 
+    def words(self) -> tuple[str, ...]:
+        """A list of single words."""
+        words = self.texts(at_least=1)
+        for word, item in zip(words, self.items(), strict=True):
+            try:
+                check_word(word, word)
+            except PhraseError as error:
+                item.report(str(error))
+        return words
+
     def phrases(self) -> list[Phrase]:
         """A list of phrases, each read and none twice."""
         result: dict[str, Phrase] = {}
         for item in self.items():
             text = " ".join(item.text().split())
             try:
-                phrase = parse_phrase(text)
+                phrase = parse_phrase(text, self.source.lists)
             except PhraseError as error:
                 item.report(str(error))
                 continue

@@ -50,7 +50,9 @@ def evaluate_command(
     analyzer = Analyzer(loaded)
     analyses = [analyzer.analyze(case.text) for case in track(cases, description="Reading", console=errors, transient=True)]
     report = evaluate(loaded, cases, analyses)
-    console.print(f"{gold}: {report.cases} cases, engine {engine.value}, taxonomy {loaded.id} {loaded.version}", highlight=False, soft_wrap=True)
+    console.print(
+        f"{gold}: {report.cases} cases, engine {engine.value}, taxonomy {loaded.id} {loaded.version}", highlight=False, soft_wrap=True
+    )
     for name, layer in report.layers.items():
         console.print(_table(name, layer))
     if json_path:

@@ -69,7 +69,9 @@ def evaluate(taxonomy: Taxonomy, gold: Sequence[Case], analyses: Sequence[Analys
         ),
         "sentiment": _layer(sentiments, [{case.sentiment} for case in gold], [{analysis.sentiment.id} for analysis in analyses]),
         "triggers": _layer(
-            list(taxonomy.trigger), [set(case.trigger_ids) for case in gold], [{score.id for score in analysis.triggers} for analysis in analyses]
+            list(taxonomy.trigger),
+            [set(case.trigger_ids) for case in gold],
+            [{score.id for score in analysis.triggers} for analysis in analyses],
         ),
     }
     return Report(len(gold), layers)

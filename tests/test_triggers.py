@@ -1,0 +1,40 @@
+"""The tables in ``triggers/``: ``+`` must fire and show a passage that touches the quote in brackets, ``-`` must not fire."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from conftest import ROOT
+
+from otklik.nlp.analyzer import Analyzer
+
+TABLES = sorted((ROOT / "tests" / "triggers").glob("*.txt"))
+LINES = [
+    (path.stem, line)
+    for path in TABLES
+    for line in path.read_text(encoding="utf-8").splitlines()
+    if line.strip() and not line.startswith("#")
+]
+ENOUGH = 12
+
+
+def test_each_trigger_has_a_table_with_enough_texts_of_both_kinds(analyzer: Analyzer) -> None:
+    assert [path.stem for path in TABLES] == sorted(analyzer.taxonomy.trigger)
+    for path in TABLES:
+        signs = [line[0] for trigger, line in LINES if trigger == path.stem]
+        assert min(signs.count("+"), signs.count("-")) >= ENOUGH, path.stem
+        assert set(signs) == {"+", "-"}, path.stem
+
+
+@pytest.mark.parametrize(("trigger", "line"), LINES)
+def test_table(analyzer: Analyzer, trigger: str, line: str) -> None:
+    marked = line[2:]
+    text = re.sub(r"[\[\]]", "", marked)
+    fired = [score for score in analyzer.analyze(text).triggers if score.id == trigger]
+    if line.startswith("+"):
+        start = marked.index("[")
+        stop = marked.index("]") - 1
+        assert any(evidence.start < stop and start < evidence.stop for score in fired for evidence in score.evidence)
+    else:
+        assert not fired
