@@ -15,6 +15,7 @@ from otklik.taxonomy.phrases import Phrase
 
 KEYWORD_VERSION = "keyword-1"
 _FALLBACK_DEPARTMENT = "support"
+_NO_COMPLAINT = "other."  # circumstances and wishes are reasons, but none to be unhappy with the company
 _STARS = 5.0  # marks up to here are stars from 1, above it points from 0 to 10
 _LOW_SCORE, _HIGH_SCORE = 0.3, 0.7  # the customer's mark as a share of its scale: 2 of 5 and below, 4 of 5 and above
 _LOW_MARGIN = 0.1
@@ -52,8 +53,9 @@ class Analyzer:
         by_sentence = sentiment.polarities(document, found, self._language)
         scores = tuple(keywords.classify(self.taxonomy, document, found, by_sentence))
         categories = tuple(score for score in scores if score.score >= keywords.THRESHOLD)
-        attitude = sentiment.overall(by_sentence, len(categories))
-        problem = bool(categories) or attitude.id in {"negative", "mixed"}
+        complaints = sum(not score.id.startswith(_NO_COMPLAINT) for score in categories)
+        attitude = sentiment.overall(by_sentence, complaints)
+        problem = complaints > 0 or attitude.id in {"negative", "mixed"}
         fired = tuple(triggers.detect(self.taxonomy, document, found, problem=problem))
         return Analysis(
             engine="keyword",

@@ -44,6 +44,7 @@ _KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
 _NAME = "[ИМЯ]"
 _PERSONAL = ("Name", "Patr", "Surn")
 _WORD = re.compile(r"[А-ЯЁа-яё]+(?:-[А-ЯЁа-яё]+)?")
+Span = tuple[int, int, str]  # [start, stop) in code points, and the kind
 
 
 class Masker:
@@ -54,19 +55,21 @@ class Masker:
 
     def mask(self, text: str) -> str:
         """The text with each piece of personal data replaced by its kind, such as ``[ТЕЛЕФОН]``. Idempotent."""
+        return hide(text, self.spans(text))
+
+    def spans(self, text: str) -> list[Span]:
+        """Personal data of the text, ascending, none overlapping."""
         cleaned = clean(text)
-        taken: list[tuple[int, int, str]] = [(m.start(), m.end(), m[0]) for m in re.finditer(r"\[[А-ЯЁA-Z]+\]", cleaned.text)]
+        taken: list[Span] = [(m.start(), m.end(), m[0]) for m in re.finditer(r"\[[А-ЯЁA-Z]+\]", cleaned.text)]
         for kind, pattern in _KINDS:
             for match in pattern.finditer(cleaned.text):
                 group = "value" if match.groupdict().get("value") else 0  # the word before a number stays: «заказ [НОМЕР]»
                 _take(taken, match.start(group), match.end(group), kind)
         for start, stop in self._names(cleaned.text):
             _take(taken, start, stop, _NAME)
-        for start, stop, kind in sorted(taken, reverse=True):
-            if cleaned.origin is not None:
-                start, stop = cleaned.origin[start], cleaned.origin[stop - 1] + 1  # noqa: PLW2901
-            text = text[:start] + kind + text[stop:]
-        return text
+        if cleaned.origin is None:
+            return sorted(taken)
+        return sorted((cleaned.origin[start], cleaned.origin[stop - 1] + 1, kind) for start, stop, kind in taken)
 
     def _names(self, text: str) -> Iterator[tuple[int, int]]:
         doc = self._doc(text)
@@ -100,6 +103,17 @@ class Masker:
         return Segmenter(), NewsNERTagger(NewsEmbedding())
 
 
-def _take(taken: list[tuple[int, int, str]], start: int, stop: int, kind: str) -> None:
+def _take(taken: list[Span], start: int, stop: int, kind: str) -> None:
     if start < stop and all(stop <= other_start or start >= other_stop for other_start, other_stop, _ in taken):
         taken.append((start, stop, kind))
+
+
+def hide(text: str, spans: list[Span], start: int = 0, stop: int | None = None) -> str:
+    """``text[start:stop]`` with each span that it touches replaced by its kind."""
+    stop = len(text) if stop is None else stop
+    parts = []
+    for first, last, kind in spans:
+        if first < stop and last > start:
+            parts += [text[start : max(first, start)], kind]
+            start = min(last, stop)
+    return "".join([*parts, text[start:stop]])

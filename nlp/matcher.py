@@ -143,11 +143,14 @@ def _denies(phrase: Phrase, language: Language) -> bool:
 
 
 def _fits(run: tuple[Element, ...], places: Places, tokens: Sequence[Token]) -> bool:
-    """Whether each word carries the grammemes that its element asks for."""
-    return all(
-        not element.grammemes or any(element.grammemes <= grammemes for _, grammemes in tokens[place].word.readings)
-        for element, place in zip(run, places, strict=True)
-    )
+    """Whether each word carries the grammemes that its element asks for, in a reading with the element's lemma if there is one."""
+    for element, place in zip(run, places, strict=True):
+        if element.grammemes:
+            readings = tokens[place].word.readings
+            named = [grammemes for lemma, grammemes in readings if lemma in element.words]
+            if not any(element.grammemes <= grammemes for grammemes in named or [grammemes for _, grammemes in readings]):
+                return False
+    return True
 
 
 def _joined(runs: Sequence[list[Places]], joins: Sequence[Join], tokens: Sequence[Token]) -> Iterator[tuple[Places, ...]]:

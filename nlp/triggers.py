@@ -29,10 +29,12 @@ def detect(taxonomy: Taxonomy, document: Document, found: Mapping[Slot, Sequence
 
     ``problem``: whether the text complains at all; some triggers mean nothing in praise («с детьми»).
     """
-    markers = _Markers(**{
-        name: tuple(match.tokens[0] for match in found.get(Slot("marker", name, "words"), ()) if not match.negated)
-        for name in _Markers.__slots__
-    })
+    markers = _Markers(
+        **{
+            name: tuple(match.tokens[0] for match in found.get(Slot("marker", name, "words"), ()) if not match.negated)
+            for name in _Markers.__slots__
+        }
+    )
     scores = []
     for trigger in taxonomy.triggers:
         if trigger.needs_problem and not problem:

@@ -45,7 +45,9 @@ class Vocabulary:
         self._language = language
         self._morphology = morphology
         runs = [(phrase.source, run) for phrase in phrases for run in phrase.runs]
-        problems = dict.fromkeys(problem for source, run in runs for element in run for problem in self._problems(source, element, len(run)))
+        problems = dict.fromkeys(
+            problem for source, run in runs for element in run for problem in self._problems(source, element, len(run))
+        )
         if problems:
             raise VocabularyError(problems)
         words = sorted({word for _, run in runs for element in run for word in element.words})

@@ -17,8 +17,8 @@ from rich.text import Text
 
 from otklik.nlp.analyzer import Analyzer
 from otklik.nlp.masking import Masker
-from otklik.nlp.vocabulary import VocabularyError
 from otklik.nlp.morphology import Morphology
+from otklik.nlp.vocabulary import VocabularyError
 from otklik.serving.app import create_app
 from otklik.serving.label import LabelError, Labeller, Summary, label_file
 from otklik.serving.schemas import ClassifyResponse, Result

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from otklik.nlp.analyzer import Analyzer, relative_score
-from otklik.nlp.masking import Masker
+from otklik.nlp.masking import Masker, Span, hide
 from otklik.serving.schemas import CategoryAnswer, Error, Options, Passage, Result, TriggerAnswer
 
 _TEXT_COLUMNS = ("text", "текст", "comment", "комментарий", "отзыв", "review", "message", "сообщение")
@@ -75,7 +75,7 @@ class Labeller:
         """The same answer as through the other doors."""
         analysis = self.analyzer.analyze(text, relative_score(score, channel))
         result = Result.of(ident, analysis, self.analyzer.taxonomy, Options())
-        return _masked(result, self.masker) if self.masker else result
+        return _masked(result, text, self.masker.spans(text)) if self.masker else result
 
 
 def label_file(
@@ -98,6 +98,9 @@ def label_file(
     try:
         with _whole_or_nothing(target, bom=kind is _label_csv) as out:
             return kind(source, out, labeller, text_column, progress or (lambda _: None))
+    except UnicodeDecodeError as error:
+        message = f"{source}: кодировка не распознана (ни UTF-8, ни Windows-1251); сохраните файл в UTF-8"
+        raise LabelError("invalid_encoding", message) from error
     except OSError as error:
         raise LabelError("no_access", f"{error.filename or target}: {error.strerror}; проверьте права и место на диске") from error
 
@@ -247,11 +250,11 @@ def _safe(text: str) -> str:
     return "'" + text if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text
 
 
-def _masked(result: Result, masker: Masker) -> Result:
+def _masked(result: Result, text: str, spans: list[Span]) -> Result:
     """Evidence with personal data masked; offsets stay those of the text as it was sent."""
 
     def masked(passages: list[Passage]) -> list[Passage]:
-        return [passage.model_copy(update={"text": masker.mask(passage.text)}) for passage in passages]
+        return [passage.model_copy(update={"text": hide(text, spans, passage.start, passage.end)}) for passage in passages]
 
     return result.model_copy(
         update={

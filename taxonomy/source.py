@@ -10,7 +10,6 @@ import yaml
 
 from otklik.taxonomy.phrases import Phrase, PhraseError, check_word, parse_phrase
 
-
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same nodes, several times faster where libyaml is at hand
 
 

@@ -42,6 +42,7 @@ def test_evidence_is_the_passage_as_it_was_sent(analyzer: Analyzer) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", " ", "а", "?", "\x00", "\ud800", "😡" * 50, "zakaz ne prishel", "The flight was late", "订单没有到", "\U00017000", "е\u0308" * 30],
+    ids=ascii,
 )
 def test_odd_texts_are_answered(analyzer: Analyzer, text: str) -> None:
     analysis = analyzer.analyze(text)
@@ -123,7 +124,7 @@ def test_time_grows_with_the_length_not_faster(analyzer: Analyzer) -> None:
     assert seconds(long) / seconds(short) < 11 * 3  # quadratic would be 121
 
 
-@pytest.mark.parametrize("unit", ["а", "!", "(", "не ", "суд ", "1", "😡", "а.Б", "\n", "е\u0308", "не не суд деньги вернуть "])
+@pytest.mark.parametrize("unit", ["а", "!", "(", "не ", "суд ", "1", "😡", "а.Б", "\n", "е\u0308", "не не суд деньги вернуть "], ids=ascii)
 def test_a_hundred_thousand_characters_of_anything_end_soon(analyzer: Analyzer, unit: str) -> None:
     start = time.perf_counter()
     analyzer.analyze(unit * (100_000 // len(unit)))

@@ -20,7 +20,10 @@ def client() -> Iterator[TestClient]:
 
 
 def test_an_answer_has_the_promised_shape(client: TestClient) -> None:
-    body = {"items": [{"id": "42", "text": CRY, "score": 2, "channel": "nps"}], "options": {"engine": "auto", "explain": True, "all_scores": False}}
+    body = {
+        "items": [{"id": "42", "text": CRY, "score": 2, "channel": "nps"}],
+        "options": {"engine": "auto", "explain": True, "all_scores": False},
+    }
     response = client.post("/v1/classify", json=body)
     assert response.status_code == 200
     answer = response.json()

@@ -12,7 +12,7 @@ from otklik.nlp.analyzer import Analyzer
 from otklik.nlp.masking import Masker
 from otklik.nlp.morphology import Morphology
 from otklik.serving.cli import app
-from otklik.serving.label import Labeller, LabelError, label_file
+from otklik.serving.label import LabelError, Labeller, label_file
 
 CRY = "Стоим у выхода, нас не сажают на рейс! Горячая линия не отвечает."
 run = CliRunner().invoke
@@ -24,7 +24,9 @@ def labeller(analyzer: Analyzer) -> Labeller:
 
 
 def jsonl(path: Path, *lines: object) -> Path:
-    path.write_bytes(b"".join((line if isinstance(line, bytes) else json.dumps(line, ensure_ascii=False).encode()) + b"\n" for line in lines))
+    path.write_bytes(
+        b"".join((line if isinstance(line, bytes) else json.dumps(line, ensure_ascii=False).encode()) + b"\n" for line in lines)
+    )
     return path
 
 
@@ -47,7 +49,9 @@ def test_classify_reads_lines_and_answers_as_the_service_does() -> None:
     assert answer["results"][0]["urgency"]["severity"] == "critical"
 
 
-@pytest.mark.parametrize("command", [["classify", "--engine", "model", "текст"], ["label", "a.jsonl", "-o", "b.jsonl", "--engine", "model"]])
+@pytest.mark.parametrize(
+    "command", [["classify", "--engine", "model", "текст"], ["label", "a.jsonl", "-o", "b.jsonl", "--engine", "model"]]
+)
 def test_a_model_that_is_absent_is_never_replaced_in_silence(command: list[str]) -> None:
     result = run(app, command)
     assert result.exit_code == 2
@@ -107,6 +111,7 @@ def test_labelling_csv_keeps_all_columns(tmp_path: Path, labeller: Labeller, enc
     [
         ("in.xlsx", b"PK", "unknown_format"),
         ("in.csv", b"", "empty_file"),
+        ("in.csv", b"text\n\x98\xff\n", "invalid_encoding"),
         ("in.csv", "а,б\n1,2\n".encode(), "no_text_column"),
         ("in.csv", 'text\n"незакрытая\n'.encode(), "broken_csv"),
     ],
@@ -131,7 +136,7 @@ def test_a_customers_words_never_become_a_formula(tmp_path: Path, labeller: Labe
     source.write_text('text\n"=хамство"\n', encoding="utf-8")
     label_file(source, tmp_path / "out.csv", labeller)
     with (tmp_path / "out.csv").open(encoding="utf-8-sig", newline="") as file:
-        cells = list(csv.DictReader(file))[0]
+        cells = next(csv.DictReader(file))
     assert not cells["otklik_evidence"].startswith("=")
 
 

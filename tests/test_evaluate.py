@@ -29,7 +29,9 @@ def answer(*categories: str, sentiment: str = "negative", triggers: tuple[str, .
 
 def test_figures_by_hand(taxonomy: Taxonomy) -> None:
     gold = [case("money.price", triggers=("deadline",))] * 6 + [case("money.refund", sentiment="mixed")] * 2
-    guess = [answer("money.price", triggers=("deadline",))] * 3 + [answer("money.refund")] * 3 + [answer("money.refund", sentiment="mixed")] * 2
+    guess = (
+        [answer("money.price", triggers=("deadline",))] * 3 + [answer("money.refund")] * 3 + [answer("money.refund", sentiment="mixed")] * 2
+    )
     layers = evaluate(taxonomy, gold, guess).layers
     by_label = {label.id: label for label in layers["categories"].labels}
     price, refund = by_label["money.price"], by_label["money.refund"]

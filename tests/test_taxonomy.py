@@ -28,7 +28,9 @@ def problems(path: Path) -> list[str]:
 
 
 def test_released_versions_are_never_edited() -> None:
-    sums = dict(reversed(line.split()) for line in files("otklik.taxonomy").joinpath("versions", "released.sha256").read_text().splitlines())
+    sums = dict(
+        reversed(line.split()) for line in files("otklik.taxonomy").joinpath("versions", "released.sha256").read_text().splitlines()
+    )
     assert sums == {f"{name}.yaml": hashlib.sha256(text.encode()).hexdigest() for name, text in released().items()}
     assert sums
 
