@@ -10,7 +10,7 @@ from otklik.nlp.matcher import Matcher, Slot
 from otklik.nlp.morphology import Morphology
 from otklik.nlp.preprocess import Reader
 from otklik.nlp.records import Analysis, Document, Score, Urgency
-from otklik.taxonomy.model import Taxonomy
+from otklik.taxonomy.model import Stands, Taxonomy
 from otklik.taxonomy.phrases import Phrase
 
 KEYWORD_VERSION = "keyword-1"
@@ -53,10 +53,11 @@ class Analyzer:
         by_sentence = sentiment.polarities(document, found, self._language)
         scores = tuple(keywords.classify(self.taxonomy, document, found, by_sentence))
         categories = tuple(score for score in scores if score.score >= keywords.THRESHOLD)
+        candidates = triggers.detect(self.taxonomy, document, found)
         complaints = sum(not score.id.startswith(_NO_COMPLAINT) for score in categories)
+        complaints += any(not self.taxonomy.trigger[score.id].needs_problem for score in candidates)
         attitude = sentiment.overall(by_sentence, complaints)
-        problem = complaints > 0 or attitude.id in {"negative", "mixed"}
-        fired = tuple(triggers.detect(self.taxonomy, document, found, problem=problem))
+        fired = tuple(score for score in candidates if self._is_earnest(score, attitude, complaints))
         return Analysis(
             engine="keyword",
             model_version=self.version,
@@ -67,6 +68,13 @@ class Analyzer:
             scores=scores,
             review_reasons=tuple(_review(document, attitude, scores, categories, customer_score)),
         )
+
+    def _is_earnest(self, score: Score, attitude: Score, complaints: int) -> bool:
+        """Some triggers mean nothing without a problem («с детьми»); an event ahead is urgent also in a question, not in praise."""
+        trigger = self.taxonomy.trigger[score.id]
+        if complaints or not trigger.needs_problem or attitude.id in {"negative", "mixed"}:
+            return True
+        return trigger.stands is Stands.NOW and attitude.id == "neutral"
 
     def _urgency(self, categories: tuple[Score, ...], fired: tuple[Score, ...]) -> Urgency:
         """Demands of the most severe trigger; ``department`` as a route is resolved to that of the surest category."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import prod
 
 from otklik.nlp.matcher import Match, Slot
@@ -15,11 +15,19 @@ _WORD, _HINT = 0.8, 0.35
 THRESHOLD = 0.5
 
 
-def standing(found: Mapping[Slot, Sequence[Match]], layer: str, label: str, role: str) -> list[Match]:
-    """Matches of a label that are neither negated nor covered by one of its ``unless`` phrases."""
-    matches = found.get(Slot(layer, label, role), ())
-    unless = [set(match.tokens) for match in found.get(Slot(layer, label, "unless"), ())]
-    return [match for match in matches if not match.negated and not any(cover & set(match.tokens) for cover in unless)]
+def weigh(
+    found: Mapping[Slot, Sequence[Match]], layer: str, label: str, stands: Callable[[Match], bool] = lambda _: True
+) -> tuple[float, list[Match]]:
+    """Score of a label in 0..1 and the matches that carry it: neither negated, nor covered by an ``unless``, and ``stands`` agrees."""
+    covered = {token for match in found.get(Slot(layer, label, "unless"), ()) for token in match.tokens}
+    weights: dict[str, float] = {}  # by phrase: one said twice is no second reason to believe
+    matches = []
+    for role, weight in (("words", _WORD), ("hints", _HINT)):
+        for match in found.get(Slot(layer, label, role), ()):
+            if not match.negated and covered.isdisjoint(match.tokens) and stands(match):
+                weights[match.phrase.source] = weight
+                matches.append(match)
+    return 1 - prod(1 - weight for weight in weights.values()), matches
 
 
 def classify(
@@ -29,19 +37,12 @@ def classify(
     touched = {slot.id for slot in found if slot.layer == "category"}
     scores = []
     for category in taxonomy.categories:
-        if category.id not in touched:
-            continue
-        weights: dict[str, float] = {}
-        matches: list[Match] = []
-        for role, weight in (("words", _WORD), ("hints", _HINT)):
-            for match in standing(found, "category", category.id, role):
-                weights[match.phrase.source] = weight  # a phrase said twice is no second reason to believe
-                matches.append(match)
-        if weights:
-            score = 1 - prod(1 - weight for weight in weights.values())
-            passages = {document.tokens[match.tokens[0]].sentence for match in matches}
-            label, _ = sum_up(by_sentence, passages).label(complaints=1)
-            scores.append(Score(category.id, round(score, 4), merged(document, matches), sentiment=label))
+        if category.id in touched:
+            score, matches = weigh(found, "category", category.id)
+            if matches:
+                passages = {document.tokens[match.tokens[0]].sentence for match in matches}
+                label, _ = sum_up(by_sentence, passages).label(complaints=1)
+                scores.append(Score(category.id, round(score, 4), merged(document, matches), sentiment=label))
     return scores
 
 

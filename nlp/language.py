@@ -27,8 +27,7 @@ class Language:
 def load_language() -> Language:
     """Reads the file that is part of the package."""
     data = yaml.safe_load(files(__package__).joinpath("language.yaml").read_text(encoding="utf-8"))
-    time = data["time"]
-    markers = {"condition": data["condition"], "unreal": data["unreal"], "now": time["now"], "past": time["past"], "over": time["over"]}
+    markers = {name: data[name] for name in ("condition", "unreal", "advice", "why")} | data["time"]
     return Language(
         skipped=frozenset(data["skipped"]),
         modal=frozenset(data["modal"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,14 +10,13 @@ from typing import NamedTuple
 
 from otklik.nlp.language import Language
 from otklik.nlp.matcher import Match, Slot
-from otklik.nlp.records import Document, Score
+from otklik.nlp.records import Document, Score, Token
 
 # Weights and borders: chosen by a grid search over macro-F1 on the training texts (0.7) and the own cases (0.3), see training/REPORT.md.
 _WORD = 2.0  # a phrase of ``words``
 _HINT = 0.7  # a phrase of ``hints``
 _INTENSIFIED = 1.25  # factor behind «очень», «просто»
 _DENIED = {"positive": ("negative", 0.5), "negative": ("positive", 0.5)}  # «не понравилось», «без хамства»
-_SUPPOSED = 0.0  # factor for criticism that was only feared: «боялась, что потеряют»
 _ASKED = 0.25  # factor in a sentence that asks
 _BOTH = 1.5  # a phrase of ``mixed`` adds so much to either side
 _CONTRAST = 1.0  # «хорошо, но …» where the lexicon knows nothing behind «но»: so much to the other side
@@ -117,11 +117,15 @@ def _hits(document: Document, found: Mapping[Slot, Sequence[Match]], language: L
                 weight *= factor
             if first and tokens[first - 1].word.norm in language.intensifiers:
                 weight *= _INTENSIFIED
-            if side == "negative" and any(
-                place < first <= place + _REACH and tokens[place].sentence == tokens[first].sentence for place in feared
-            ):
-                weight *= _SUPPOSED
+            if side == "negative" and _reaches(feared, first, tokens):
+                continue
             yield _Hit(weight, side, match)
+
+
+def _reaches(feared: Sequence[int], place: int, tokens: Sequence[Token]) -> bool:
+    """Whether it was only feared: «боялась, что потеряют»."""
+    before = bisect_left(feared, place) - 1
+    return before >= 0 and place - feared[before] <= _REACH and tokens[feared[before]].sentence == tokens[place].sentence
 
 
 def _longest(hits: Iterator[_Hit]) -> list[_Hit]:
@@ -134,13 +138,15 @@ def _longest(hits: Iterator[_Hit]) -> list[_Hit]:
 
 def _turns(document: Document, hits: Sequence[_Hit]) -> Iterator[tuple[int, str]]:
     """Each «но» with words of one side before it and none behind it in the sentence, with the other side."""
-    places = [(hit.match.tokens[0], hit.side) for hit in hits if hit.side in _DENIED]
+    sided = [hit for hit in hits if hit.side in _DENIED]
+    starts = [hit.match.tokens[0] for hit in sided]
     for place, token in enumerate(document.tokens):
-        if token.word.norm in _TURNS:
-            behind = any(place < other and document.tokens[other].sentence == token.sentence for other, _ in places)
-            before = [side for other, side in places if other < place and token.sentence - document.tokens[other].sentence <= 1]
-            if before and not behind:
-                yield place, _DENIED[before[-1]][0]
+        if token.word.norm not in _TURNS:
+            continue
+        behind = bisect_right(starts, place)
+        known = behind < len(starts) and document.tokens[starts[behind]].sentence == token.sentence
+        if not known and behind and token.sentence - document.tokens[starts[behind - 1]].sentence <= 1:
+            yield place, _DENIED[sided[behind - 1].side][0]
 
 
 def overall(by_sentence: Mapping[int, Polarity], complaints: int) -> Score:

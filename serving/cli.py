@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-import uvicorn
 from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -19,7 +18,6 @@ from otklik.nlp.analyzer import Analyzer
 from otklik.nlp.masking import Masker
 from otklik.nlp.morphology import Morphology
 from otklik.nlp.vocabulary import VocabularyError
-from otklik.serving.app import create_app
 from otklik.serving.label import LabelError, Labeller, Summary, label_file
 from otklik.serving.schemas import ClassifyResponse, Result
 from otklik.serving.settings import Settings
@@ -103,6 +101,10 @@ def serve(
     port: Annotated[int | None, typer.Option(help="порт; иначе OTKLIK_PORT")] = None,
 ) -> None:
     """Запустить службу HTTP: POST /v1/classify, описание — на /docs."""
+    import uvicorn  # noqa: PLC0415  half a second that no other command has to wait
+
+    from otklik.serving.app import create_app  # noqa: PLC0415
+
     settings = _settings()
     _load(settings.taxonomy)  # a bad taxonomy is told here, not in a traceback of the server
     uvicorn.run(create_app(settings), host=host or settings.host, port=settings.port if port is None else port, log_level="info")
