@@ -17,7 +17,7 @@ import ahocorasick
 
 from otklik.nlp.language import Language
 from otklik.nlp.morphology import Morphology
-from otklik.nlp.negation import is_negated
+from otklik.nlp.negation import Negation
 from otklik.nlp.records import Document, Token
 from otklik.nlp.vocabulary import UNKNOWN, Vocabulary
 from otklik.taxonomy.phrases import GAP, Element, Join, Phrase
@@ -47,7 +47,7 @@ class Matcher:
 
     def __init__(self, phrases: Iterable[tuple[Slot, Phrase]], language: Language, morphology: Morphology) -> None:
         """Raises `VocabularyError` where a phrase could never be found."""
-        self._language = language
+        self._negation = Negation(language)
         self._phrases = tuple(phrases)
         self._vocabulary = Vocabulary((phrase for _, phrase in self._phrases), language, morphology)
         self._denies = [_denies(phrase, language) for _, phrase in self._phrases]
@@ -56,6 +56,11 @@ class Matcher:
         self._runs = tuple(numbers)
         keys = [[*map("".join, product(*map(self._vocabulary.accepted, run)))] for run in self._runs]
         self._keys_of = [frozenset(run_keys) for run_keys in keys]
+        self._runs_with: dict[str, set[int]] = defaultdict(set)
+        for run, run_keys in enumerate(keys):
+            for key in run_keys:
+                self._runs_with[key].add(run)
+        self._asks = [any(element.grammemes for element in run) for run in self._runs]
         self._anchored = self._anchor(keys)
         self._longest = max(map(len, self._runs), default=0)
         self._automaton = ahocorasick.Automaton()
@@ -77,23 +82,29 @@ class Matcher:
         """All matches by slot, each list in the order of the text."""
         tokens = document.tokens
         hits = self._hits(tokens)
+        present = set().union(*map(self._runs_with.__getitem__, hits))
         places: dict[int, list[Places]] = {}
         found: dict[Slot, list[Match]] = defaultdict(list)
         for number in sorted({number for key in hits for number in self._anchored.get(key, ())}):
             runs = self._runs_of[number]
-            if any(self._keys_of[run].isdisjoint(hits) for run in runs):
+            if not present.issuperset(runs):
                 continue
             for run in runs:
                 if run not in places:
-                    candidates = sorted({place for key in self._keys_of[run] & hits.keys() for place in hits[key]})
-                    places[run] = [place for place in candidates if _fits(self._runs[run], place, tokens)]
+                    places[run] = self._places(run, hits, tokens)
             slot, phrase = self._phrases[number]
             for chain in _joined([places[run] for run in runs], phrase.joins, tokens):
-                negated = not self._denies[number] and any(is_negated(part[0], tokens, self._language) for part in chain)
-                found[slot].append(Match(slot, phrase, tuple(sorted({token for part in chain for token in part})), negated))
+                negated = not self._denies[number] and any(self._negation.denies(part[0], tokens) for part in chain)
+                words = chain[0] if len(chain) == 1 else tuple(sorted({token for part in chain for token in part}))
+                found[slot].append(Match(slot, phrase, words, negated))
         for matches in found.values():
             matches.sort(key=lambda match: match.tokens)
         return found
+
+    def _places(self, run: int, hits: dict[str, list[Places]], tokens: Sequence[Token]) -> list[Places]:
+        """Where a run stands, ascending."""
+        places = sorted({place for key in self._keys_of[run] & hits.keys() for place in hits[key]})
+        return [place for place in places if _fits(self._runs[run], place, tokens)] if self._asks[run] else places
 
     def _hits(self, tokens: Sequence[Token]) -> dict[str, list[Places]]:
         """Where each key stands."""
@@ -153,12 +164,12 @@ def _fits(run: tuple[Element, ...], places: Places, tokens: Sequence[Token]) -> 
     return True
 
 
-def _joined(runs: Sequence[list[Places]], joins: Sequence[Join], tokens: Sequence[Token]) -> Iterator[tuple[Places, ...]]:
+def _joined(runs: Sequence[list[Places]], joins: Sequence[Join], tokens: Sequence[Token]) -> list[tuple[Places, ...]]:
     """Chains of one place for each run, each place the nearest to the one before it: behind it or, in any order, before it."""
     chains: list[tuple[Places, ...]] = [(first,) for first in runs[0]]
     for places, join in zip(runs[1:], joins, strict=True):
         chains = [(*chain, near) for chain in chains for near in _near(chain[-1], places, join, tokens)]
-    yield from chains
+    return chains
 
 
 def _near(anchor: Places, places: list[Places], join: Join, tokens: Sequence[Token]) -> Iterator[Places]:

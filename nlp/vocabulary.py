@@ -58,7 +58,10 @@ class Vocabulary:
             for lemma in self._lemmas(word[1:]) if word[0] == "=" else ():
                 self._forms[lemma].append(word)
         self._numbers = [word for word in words if morphology.word(word.removeprefix("=") or word).number]
-        self._long = [word for word in words if len(word) >= _LONG_WORD and word[0] != "=" and word[-1] != "*"]
+        self._long: dict[tuple[str, int], list[str]] = defaultdict(list)  # by first letter and length
+        for word in words:
+            if len(word) >= _LONG_WORD and word[0] != "=" and word[-1] != "*":
+                self._long[word[0], len(word)].append(word)
         self.reading = lru_cache(maxsize=_CACHE)(self._reading)
 
     def _lemmas(self, form: str) -> dict[str, None]:
@@ -113,9 +116,11 @@ class Vocabulary:
         return (self._symbol_of[near] if near else UNKNOWN,)
 
     def _near(self, forms: list[str]) -> str | None:
+        """A word one typo away that begins with the same letter."""
         for form in forms:
             if len(form) >= _LONG_WORD:
-                found = process.extractOne(form, self._long, scorer=OSA.distance, score_cutoff=1)
-                if found and found[0][0] == form[0]:
+                alike = [word for length in (0, -1, 1) for word in self._long.get((form[0], len(form) + length), ())]
+                found = process.extractOne(form, alike, scorer=OSA.distance, score_cutoff=1)
+                if found:
                     return str(found[0])
         return None
