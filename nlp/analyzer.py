@@ -10,7 +10,7 @@ from otklik.nlp.matcher import Matcher, Slot
 from otklik.nlp.morphology import Morphology
 from otklik.nlp.preprocess import Reader
 from otklik.nlp.records import Analysis, Document, Score, Urgency
-from otklik.taxonomy.model import Stands, Taxonomy
+from otklik.taxonomy.model import Taxonomy
 from otklik.taxonomy.phrases import Phrase
 
 KEYWORD_VERSION = "keyword-1"
@@ -72,9 +72,7 @@ class Analyzer:
     def _is_earnest(self, score: Score, attitude: Score, complaints: int) -> bool:
         """Some triggers mean nothing without a problem («с детьми»); an event ahead is urgent also in a question, not in praise."""
         trigger = self.taxonomy.trigger[score.id]
-        if complaints or not trigger.needs_problem or attitude.id in {"negative", "mixed"}:
-            return True
-        return trigger.stands is Stands.NOW and attitude.id == "neutral"
+        return bool(complaints) or not trigger.needs_problem or attitude.id != "positive"
 
     def _urgency(self, categories: tuple[Score, ...], fired: tuple[Score, ...]) -> Urgency:
         """Demands of the most severe trigger; ``department`` as a route is resolved to that of the surest category."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import product
+from itertools import accumulate, product
 from typing import NamedTuple
 
 import ahocorasick
@@ -82,6 +82,7 @@ class Matcher:
         """All matches by slot, each list in the order of the text."""
         tokens = document.tokens
         hits = self._hits(tokens)
+        ranks = [*accumulate(not self._vocabulary.reading(token.word).skipped for token in tokens)]  # words that count, up to each word
         present = set().union(*map(self._runs_with.__getitem__, hits))
         places: dict[int, list[Places]] = {}
         found: dict[Slot, list[Match]] = defaultdict(list)
@@ -93,7 +94,7 @@ class Matcher:
                 if run not in places:
                     places[run] = self._places(run, hits, tokens)
             slot, phrase = self._phrases[number]
-            for chain in _joined([places[run] for run in runs], phrase.joins, tokens):
+            for chain in _joined([places[run] for run in runs], phrase.joins, tokens, ranks):
                 negated = not self._denies[number] and any(self._negation.denies(part[0], tokens) for part in chain)
                 words = chain[0] if len(chain) == 1 else tuple(sorted({token for part in chain for token in part}))
                 found[slot].append(Match(slot, phrase, words, negated))
@@ -164,19 +165,19 @@ def _fits(run: tuple[Element, ...], places: Places, tokens: Sequence[Token]) -> 
     return True
 
 
-def _joined(runs: Sequence[list[Places]], joins: Sequence[Join], tokens: Sequence[Token]) -> list[tuple[Places, ...]]:
+def _joined(runs: Sequence[list[Places]], joins: Sequence[Join], tokens: Sequence[Token], ranks: Sequence[int]) -> list[tuple[Places, ...]]:
     """Chains of one place for each run, each place the nearest to the one before it: behind it or, in any order, before it."""
     chains: list[tuple[Places, ...]] = [(first,) for first in runs[0]]
     for places, join in zip(runs[1:], joins, strict=True):
-        chains = [(*chain, near) for chain in chains for near in _near(chain[-1], places, join, tokens)]
+        chains = [(*chain, near) for chain in chains for near in _near(chain[-1], places, join, tokens, ranks)]
     return chains
 
 
-def _near(anchor: Places, places: list[Places], join: Join, tokens: Sequence[Token]) -> Iterator[Places]:
-    """At most `GAP` words away, in the anchor's clause (in order) or sentence (in any order)."""
+def _near(anchor: Places, places: list[Places], join: Join, tokens: Sequence[Token], ranks: Sequence[int]) -> Iterator[Places]:
+    """At most `GAP` words away that are not skipped, in the anchor's clause (in order) or sentence (in any order)."""
     here = tokens[anchor[-1]]
     behind = bisect_right(places, (anchor[-1], len(tokens)))
-    if behind < len(places) and places[behind][0] - anchor[-1] <= GAP + 1:
+    if behind < len(places) and ranks[places[behind][0]] - ranks[anchor[-1]] <= GAP + 1:
         near = tokens[places[behind][0]]
         if near.clause == here.clause if join is Join.ORDERED else near.sentence == here.sentence:
             yield places[behind]
@@ -184,7 +185,8 @@ def _near(anchor: Places, places: list[Places], join: Join, tokens: Sequence[Tok
     if (
         join is Join.ANY
         and before >= 0
-        and 0 < anchor[0] - places[before][-1] <= GAP + 1
+        and places[before][-1] < anchor[0]
+        and ranks[anchor[0]] - ranks[places[before][-1]] <= GAP + 1
         and tokens[places[before][-1]].sentence == here.sentence
     ):
         yield places[before]

@@ -42,7 +42,7 @@ _ANSWER: JsonValue = {
                     "department": "support",
                     "score": 0.8,
                     "sentiment": "negative",
-                    "evidence": [{"start": 43, "end": 64, "text": "линия не отвечает"}],
+                    "evidence": [{"start": 47, "end": 64, "text": "линия не отвечает"}],
                 }
             ],
             "triggers": [

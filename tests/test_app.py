@@ -122,4 +122,8 @@ def test_openapi_shows_examples_and_errors(client: TestClient) -> None:
     assert {"200", "400", "413", "422", "503"} <= set(operation["responses"])
     assert operation["responses"]["200"]["content"]["application/json"]["schema"]["$ref"].endswith("ClassifyResponse")
     assert schema["components"]["schemas"]["ClassifyRequest"]["examples"]
-    assert schema["components"]["schemas"]["ClassifyResponse"]["examples"]
+    (asked,) = schema["components"]["schemas"]["ClassifyRequest"]["examples"][0]["items"]
+    (answered,) = schema["components"]["schemas"]["ClassifyResponse"]["examples"][0]["results"]
+    for label in (*answered["categories"], *answered["triggers"]):
+        for passage in label["evidence"]:
+            assert asked["text"][passage["start"] : passage["end"]] == passage["text"]

@@ -126,12 +126,16 @@ triggers:
     [
         ("", ": empty, or no mapping; it has to begin with «taxonomy: id» or «overlay: id»"),
         ("- a", ": empty, or no mapping; it has to begin with «taxonomy: id» or «overlay: id»"),
-        ("a: [", ":1: no YAML: expected the node content, but found '<stream end>'"),
         ("overlay: a\nversion: 1.0.0\nbase: none-1.0.0\n", ":3: «none-1.0.0» is not released; released are service-core-1.0.0"),
     ],
 )
 def test_what_is_no_taxonomy_is_refused(tmp_path: Path, text: str, problem: str) -> None:
     assert problems(write(tmp_path, text)) == [problem]
+
+
+def test_broken_yaml_is_told_with_its_line(tmp_path: Path) -> None:
+    (problem,) = problems(write(tmp_path, "taxonomy: own\nversion: [1\ngroups: ]\n"))
+    assert problem.startswith(":3: no YAML: ")
 
 
 def test_a_file_that_is_absent_or_not_utf8_is_refused(tmp_path: Path) -> None:

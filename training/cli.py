@@ -14,6 +14,7 @@ from rich.table import Table
 
 from otklik.nlp.analyzer import Analyzer
 from otklik.taxonomy.load import DEFAULT, TaxonomyError, load_taxonomy
+from otklik.training.benchmark import growth, throughput
 from otklik.training.cases import CasesError, read_cases
 from otklik.training.evaluate import MIN_SUPPORT, LayerScore, evaluate
 
@@ -58,6 +59,29 @@ def evaluate_command(
     if json_path:
         content = {"gold": gold.name, "engine": engine.value, "taxonomy_version": loaded.version, **report.as_json()}
         json_path.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+
+@app.command("benchmark")
+def benchmark_command(
+    files: Annotated[list[Path], typer.Argument(help="JSONL files with «text»")],
+    taxonomy: Annotated[str, typer.Option(help="released version, or a file")] = DEFAULT,
+) -> None:
+    """Texts a second, peak memory, and how time grows with length; keyword engine, one thread."""
+    texts = [str(json.loads(line)["text"]) for path in files for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
+    analyzer = Analyzer(load_taxonomy(taxonomy))
+    speed = throughput(analyzer, texts)
+    console.print(
+        f"{speed.texts} texts, {speed.characters / speed.texts:.0f} characters each: {speed.texts / speed.seconds:.0f} texts/s "
+        f"({speed.texts / speed.cpu_seconds:.0f} per CPU second, {speed.characters / speed.cpu_seconds / 1e6:.2f} million characters), "
+        f"peak {speed.peak_mb:.0f} MB",
+        highlight=False,
+        soft_wrap=True,
+    )
+    for step in growth(analyzer, texts):
+        console.print(
+            f"{step.characters:>7} characters: {step.cpu_seconds * 1000:8.1f} ms, {step.cpu_seconds / step.characters * 1e6:.2f} µs each",
+            highlight=False,
+        )
 
 
 def _table(name: str, layer: LayerScore) -> Table:
