@@ -64,7 +64,7 @@ class Matcher:
         self._anchored = self._anchor(keys)
         self._longest = max(map(len, self._runs), default=0)
         self._automaton = ahocorasick.Automaton()
-        for key in {key for run_keys in keys for key in run_keys}:
+        for key in self._runs_with:
             self._automaton.add_word(key, key)
         self._automaton.make_automaton()
 
@@ -83,7 +83,8 @@ class Matcher:
         tokens = document.tokens
         hits = self._hits(tokens)
         ranks = [*accumulate(not self._vocabulary.reading(token.word).skipped for token in tokens)]  # words that count, up to each word
-        present = set().union(*map(self._runs_with.__getitem__, hits))
+        keys = set(hits)
+        present = set().union(*map(self._runs_with.__getitem__, keys))
         places: dict[int, list[Places]] = {}
         found: dict[Slot, list[Match]] = defaultdict(list)
         for number in sorted({number for key in hits for number in self._anchored.get(key, ())}):
@@ -92,20 +93,17 @@ class Matcher:
                 continue
             for run in runs:
                 if run not in places:
-                    places[run] = self._places(run, hits, tokens)
+                    stand = sorted({place for key in self._keys_of[run] & keys for place in hits[key]})
+                    places[run] = [place for place in stand if _fits(self._runs[run], place, tokens)] if self._asks[run] else stand
             slot, phrase = self._phrases[number]
-            for chain in _joined([places[run] for run in runs], phrase.joins, tokens, ranks):
+            parts = [places[run] for run in runs]
+            for chain in _joined(parts, phrase.joins, tokens, ranks) if phrase.joins else zip(parts[0], strict=True):
                 negated = not self._denies[number] and any(self._negation.denies(part[0], tokens) for part in chain)
                 words = chain[0] if len(chain) == 1 else tuple(sorted({token for part in chain for token in part}))
                 found[slot].append(Match(slot, phrase, words, negated))
         for matches in found.values():
             matches.sort(key=lambda match: match.tokens)
         return found
-
-    def _places(self, run: int, hits: dict[str, list[Places]], tokens: Sequence[Token]) -> list[Places]:
-        """Where a run stands, ascending."""
-        places = sorted({place for key in self._keys_of[run] & hits.keys() for place in hits[key]})
-        return [place for place in places if _fits(self._runs[run], place, tokens)] if self._asks[run] else places
 
     def _hits(self, tokens: Sequence[Token]) -> dict[str, list[Places]]:
         """Where each key stands."""
@@ -125,7 +123,8 @@ class Matcher:
                 if choices[0] != UNKNOWN:  # a phrase of its own: «сегодня»
                     hits[choices[0]].append((number,))
                 continue
-            variants.extend((len(symbols), other) for other in choices[1:])
+            if len(choices) > 1:
+                variants.extend((len(symbols), other) for other in choices[1:])
             if modal and denied:  # «не дозвониться» is «не могу дозвониться» too
                 variants.append((len(symbols), ""))
             denied = token.word.norm == "не"
