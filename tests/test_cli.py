@@ -35,7 +35,7 @@ def rows(path: Path) -> list[dict[str, object]]:
 
 
 def test_classify_prints_a_table_in_russian() -> None:
-    result = run(app, ["classify", CRY, "Спасибо, всё отлично!"])
+    result = run(app, ["classify", CRY, "Спасибо, всё отлично!"], env={"COLUMNS": "200"})
     assert result.exit_code == 0
     for words in ("Не пускают на рейс", "loyalty_team, 15 мин", "Негативная", "Позитивная"):
         assert words in " ".join(result.output.replace("│", " ").split())

@@ -107,7 +107,7 @@ def test_the_command_prints_and_writes_figures(tmp_path: Path) -> None:
 
 
 # Floors, not targets: what the engine reached when they were set, less what a hand's breadth of rewording may cost.
-FLOORS = {"categories": 0.50, "sentiment": 0.60, "triggers": 0.75}
+FLOORS = {"categories": 0.55, "sentiment": 0.64, "triggers": 0.57}
 
 
 @pytest.mark.parametrize("layer", FLOORS)
