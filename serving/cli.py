@@ -35,7 +35,6 @@ errors = Console(stderr=True, highlight=False)
 _SENTIMENT_STYLE = {"negative": "red", "positive": "green", "mixed": "yellow", "neutral": "dim"}
 _SEVERITY = {"critical": "критично", "high": "высокая", "normal": "обычная", "none": "–"}
 _SEVERITY_STYLE = {"critical": "bold red", "high": "yellow", "normal": "cyan", "none": "dim"}
-_NARROW = 100  # columns of the terminal below which evidence is shown on lines of its own
 
 
 class Engine(StrEnum):
@@ -199,8 +198,10 @@ def _sound(text: str) -> str:
 
 def _table(results: list[tuple[Result, str]], taxonomy: Taxonomy) -> Table:
     table = Table(show_lines=True, expand=True)
-    for name, ratio in (("Текст", 5), ("Тональность", 2), ("Причины", 4), ("Срочность", 4)):
-        table.add_column(name, ratio=ratio, overflow="fold")
+    table.add_column("Текст", ratio=5, overflow="fold")
+    table.add_column("Тональность", no_wrap=True)
+    table.add_column("Причины", ratio=4, overflow="fold")
+    table.add_column("Срочность", ratio=4, overflow="fold")
     titles = {sentiment.id: sentiment.title for sentiment in taxonomy.sentiments}
     for result, text in results:
         label = result.sentiment.label
