@@ -59,7 +59,7 @@ def classify(
     """Разобрать тексты и показать причины, тональность и срочность."""
     _need_engine(engine)
     labeller = Labeller(_analyzer(taxonomy))
-    texts = text or [line.rstrip("\r\n") for line in sys.stdin]
+    texts = text or [line.decode("utf-8", "surrogateescape").rstrip("\r\n") for line in sys.stdin.buffer]
     results = [(labeller.label(str(number), _sound(words)), _sound(words)) for number, words in enumerate(texts)]
     if as_json:
         response = ClassifyResponse(
@@ -105,7 +105,7 @@ def serve(
     from otklik.serving.app import create_app  # noqa: PLC0415
 
     settings = _settings()
-    _load(settings.taxonomy)  # a bad taxonomy is told here, not in a traceback of the server
+    _analyzer(settings.taxonomy)  # a bad taxonomy is told here, not in a traceback of the server
     uvicorn.run(create_app(settings), host=host or settings.host, port=settings.port if port is None else port, log_level="info")
 
 
@@ -192,7 +192,7 @@ def _stop(message: str) -> NoReturn:
 
 
 def _sound(text: str) -> str:
-    """Bytes that were no UTF-8 on the command line become «�», so that the answer can be printed."""
+    """Bytes that were no UTF-8 become «�», so that the answer can be printed."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 

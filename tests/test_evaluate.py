@@ -117,3 +117,21 @@ def test_the_keyword_engine_holds_its_level_on_real_texts(analyzer: Analyzer, sh
     macro = report.layers[layer].macro_f1
     assert macro is not None
     assert macro >= FLOORS[layer]
+
+
+def test_the_benchmark_counts_what_it_reads(tmp_path: Path) -> None:
+    path = tmp_path / "texts.jsonl"
+    path.write_text('{"text": "Курьер опоздал"}\n{"text": "Спасибо"}\n', encoding="utf-8")
+    result = CliRunner().invoke(app, ["benchmark", str(path)])
+    assert result.exit_code == 0
+    assert "2 texts, 10 characters each" in result.output
+    assert "100000 characters" in result.output
+
+
+def test_a_bad_file_is_told_without_a_traceback(tmp_path: Path) -> None:
+    path = tmp_path / "texts.jsonl"
+    path.write_text("[1]\n", encoding="utf-8")
+    for command in (["benchmark", str(path)], ["evaluate", "--gold", str(path)], ["benchmark", str(tmp_path / "none")]):
+        result = CliRunner().invoke(app, command)
+        assert result.exit_code == 2
+        assert str(tmp_path) in result.stderr

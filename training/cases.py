@@ -53,11 +53,7 @@ def read_cases(path: Path, taxonomy: Taxonomy) -> list[Case]:
     }
     problems: list[str] = []
     cases: dict[str, Case] = {}
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CasesError([f"{path}: cannot be read as UTF-8 text: {error}"]) from error
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(_lines(path), start=1):
         if not line.strip():
             continue
         where = f"{path}:{number}"
@@ -77,6 +73,25 @@ def read_cases(path: Path, taxonomy: Taxonomy) -> list[Case]:
     if problems:
         raise CasesError(problems)
     return list(cases.values())
+
+
+def read_texts(path: Path) -> list[str]:
+    """Texts of a JSONL file, labelled or not, in its order. Raises `CasesError` at the first line without a text."""
+    texts = []
+    for number, line in enumerate(_lines(path), start=1):
+        if line.strip():
+            try:
+                texts.append(str(json.loads(line)["text"]))
+            except (ValueError, KeyError, TypeError) as error:
+                raise CasesError([f"{path}:{number}: a JSON object with «text» is expected in each line"]) from error
+    return texts
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CasesError([f"{path}: cannot be read as UTF-8 text: {error}"]) from error
 
 
 def _case(row: Any) -> Case:

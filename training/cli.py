@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -13,9 +15,10 @@ from rich.progress import track
 from rich.table import Table
 
 from otklik.nlp.analyzer import Analyzer
+from otklik.nlp.vocabulary import VocabularyError
 from otklik.taxonomy.load import DEFAULT, TaxonomyError, load_taxonomy
 from otklik.training.benchmark import growth, throughput
-from otklik.training.cases import CasesError, read_cases
+from otklik.training.cases import CasesError, read_cases, read_texts
 from otklik.training.evaluate import MIN_SUPPORT, LayerScore, evaluate
 
 app = typer.Typer(help="Labelled cases: evaluate an engine on gold.", no_args_is_help=True, add_completion=False)
@@ -42,13 +45,10 @@ def evaluate_command(
     json_path: Annotated[Path | None, typer.Option("--json", help="write the figures here")] = None,
 ) -> None:
     """Precision, recall and F1 of an engine on labelled cases."""
-    try:
+    with _told():
         loaded = load_taxonomy(taxonomy)
         cases = read_cases(gold, loaded)
-    except (TaxonomyError, CasesError) as error:
-        errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(2) from error
-    analyzer = Analyzer(loaded)
+        analyzer = Analyzer(loaded)
     analyses = [analyzer.analyze(case.text) for case in track(cases, description="Reading", console=errors, transient=True)]
     report = evaluate(loaded, cases, analyses)
     console.print(
@@ -67,8 +67,9 @@ def benchmark_command(
     taxonomy: Annotated[str, typer.Option(help="released version, or a file")] = DEFAULT,
 ) -> None:
     """Texts a second, peak memory, and how time grows with length; keyword engine, one thread."""
-    texts = [str(json.loads(line)["text"]) for path in files for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
-    analyzer = Analyzer(load_taxonomy(taxonomy))
+    with _told():
+        texts = [text for path in files for text in read_texts(path)]
+        analyzer = Analyzer(load_taxonomy(taxonomy))
     speed = throughput(analyzer, texts)
     console.print(
         f"{speed.texts} texts, {speed.characters / speed.texts:.0f} characters each: {speed.texts / speed.seconds:.0f} texts/s "
@@ -82,6 +83,16 @@ def benchmark_command(
             f"{step.characters:>7} characters: {step.cpu_seconds * 1000:8.1f} ms, {step.cpu_seconds / step.characters * 1e6:.2f} µs each",
             highlight=False,
         )
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What is wrong with a file is told without a traceback; exit status 2."""
+    try:
+        yield
+    except (TaxonomyError, VocabularyError, CasesError) as error:
+        errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(2) from error
 
 
 def _table(name: str, layer: LayerScore) -> Table:
