@@ -2,77 +2,115 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Literal
 
-from otklik.nlp import keywords, sentiment, triggers
-from otklik.nlp.language import load_language
-from otklik.nlp.matcher import Matcher, Slot
-from otklik.nlp.morphology import Morphology
-from otklik.nlp.preprocess import Reader
+from otklik.nlp import keywords
+from otklik.nlp.artefact import ArtefactError, shipped
+from otklik.nlp.classifier import Classifier, Reading
+from otklik.nlp.hybrid import Joined
 from otklik.nlp.records import Analysis, Document, Score, Urgency
+from otklik.nlp.rules import Rules, Said
 from otklik.taxonomy.model import Taxonomy
-from otklik.taxonomy.phrases import Phrase
+
+Engine = Literal["auto", "model", "keyword"]
 
 KEYWORD_VERSION = "keyword-1"
 _FALLBACK_DEPARTMENT = "support"
-_NO_COMPLAINT = "other."  # circumstances and wishes are reasons, but none to be unhappy with the company
 _STARS = 5.0  # marks up to here are stars from 1, above it points from 0 to 10
 _LOW_SCORE, _HIGH_SCORE = 0.3, 0.7  # the customer's mark as a share of its scale: 2 of 5 and below, 4 of 5 and above
-_LOW_MARGIN = 0.1
-_RUSSIAN_SHARE = 0.5  # of the words; below, the text is of a kind that the words were not written for
+_LOW_MARGIN = 0.1  # of a keyword score from its threshold
+_RUSSIAN_SHARE = 0.5  # of the words; below, the text is of a kind that neither engine was made for
+_SURE_RULE, _SURE_DENIAL = 0.9, 0.1  # rules that say yes, a model that says no, and the other way round
+_DOUBTFUL_SENTIMENT = 0.5
 
 
 class Analyzer:
-    """Built once per taxonomy; shared by threads."""
+    """Built once per taxonomy and model; shared by threads. Without a model the rules answer alone and say so."""
 
-    def __init__(self, taxonomy: Taxonomy) -> None:
-        """Raises `VocabularyError` where the taxonomy holds words that would never match."""
+    def __init__(self, taxonomy: Taxonomy, classifier: Classifier | None = None) -> None:
+        """Raises `VocabularyError` where the taxonomy holds words that would never match, `ArtefactError` where the model is for another one."""
         self.taxonomy = taxonomy
-        self._language = load_language()
-        morphology = Morphology()
-        self._reader = Reader(self._language, morphology)
-        self._matcher = Matcher([*_phrases(taxonomy), *_markers(self._language.markers)], self._language, morphology)
+        self.rules = Rules(taxonomy)
+        self._classifier = classifier
+        if classifier and (classifier.manifest.taxonomy_id, classifier.manifest.taxonomy_version) != (taxonomy.id, taxonomy.base_version):
+            trained = f"{classifier.manifest.taxonomy_id} {classifier.manifest.taxonomy_version}"
+            message = f"the model was trained for taxonomy {trained}, not {taxonomy.id} {taxonomy.base_version}: set OTKLIK_TAXONOMY or retrain"
+            raise ArtefactError("model_taxonomy", message)
 
     @property
-    def version(self) -> str:
-        """Who answers: goes out as ``model_version``."""
-        return KEYWORD_VERSION
+    def engine(self) -> str:
+        """Who answers ``auto``."""
+        return "model" if self._classifier else "keyword"
 
-    @property
-    def phrase_count(self) -> int:
-        """How many phrases the taxonomy gave."""
-        return sum(1 for _ in _phrases(self.taxonomy))
+    def version(self, engine: Engine = "auto") -> str:
+        """Goes out as ``model_version``."""
+        return self._classifier.manifest.version if self._classifier and engine != "keyword" else KEYWORD_VERSION
 
-    def analyze(self, text: str, customer_score: float | None = None) -> Analysis:
+    def analyze(self, text: str, customer_score: float | None = None, engine: Engine = "auto") -> Analysis:
         """Any string; an empty one is neutral and asks for review.
 
         ``customer_score``: the customer's own mark as a share of its scale, 0..1. It never changes a label.
+        Raises `ArtefactError` where ``model`` is demanded and there is none.
         """
-        document = self._reader.read(text)
-        found = self._matcher.find(document)
-        by_sentence = sentiment.polarities(document, found, self._language)
-        scores = tuple(keywords.classify(self.taxonomy, document, found, by_sentence))
-        categories = tuple(score for score in scores if score.score >= keywords.THRESHOLD)
-        candidates = triggers.detect(self.taxonomy, document, found)
-        complaints = sum(not score.id.startswith(_NO_COMPLAINT) for score in categories)
-        complaints += any(not self.taxonomy.trigger[score.id].needs_problem for score in candidates)
-        attitude = sentiment.overall(by_sentence, complaints)
-        fired = tuple(score for score in candidates if self._is_earnest(score, attitude, complaints))
-        return Analysis(
-            engine="keyword",
-            model_version=self.version,
-            sentiment=attitude,
-            categories=categories,
-            triggers=fired,
-            urgency=self._urgency(categories, fired),
-            scores=scores,
-            review_reasons=tuple(_review(document, attitude, scores, categories, customer_score)),
-        )
+        return self.analyze_all([text], [customer_score], engine)[0]
 
-    def _is_earnest(self, score: Score, attitude: Score, complaints: int) -> bool:
-        """Some triggers mean nothing without a problem («с детьми»); an event ahead is urgent also in a question, not in praise."""
-        trigger = self.taxonomy.trigger[score.id]
-        return bool(complaints) or not trigger.needs_problem or attitude.id != "positive"
+    def analyze_all(self, texts: Sequence[str], customer_scores: Iterable[float | None] | None = None, engine: Engine = "auto") -> list[Analysis]:
+        """Several texts, in order; each answer is the same as alone."""
+        if engine == "model" and not self._classifier:
+            raise ArtefactError("model_unavailable", "no model is at hand; ask with engine auto or keyword")
+        said = [self.rules.read(text) for text in texts]
+        scores = list(customer_scores) if customer_scores is not None else [None] * len(texts)
+        if not self._classifier or engine == "keyword":
+            return [self._by_rules(each, score) for each, score in zip(said, scores, strict=True)]
+        # A text without words says nothing to the model: whatever it answered would be chance.
+        worded = [each for each in said if _words(each.document)]
+        readings = iter(self._classifier.read([each.document for each in worded]) if worded else [])
+        return [
+            self._by_both(self._classifier, each, next(readings), score) if _words(each.document) else self._by_rules(each, score, engine="model")
+            for each, score in zip(said, scores, strict=True)
+        ]
+
+    def _by_rules(self, said: Said, customer_score: float | None, engine: str = "keyword") -> Analysis:
+        reasons = [*_unreadable(said.document), *_clashes(said.sentiment, said.categories, customer_score)]
+        if any(abs(score.score - keywords.THRESHOLD) < _LOW_MARGIN for score in said.scores):
+            reasons.append("low_margin")
+        return self._analysis(engine, said.sentiment, said.categories, said.triggers, said.scores, reasons)
+
+    def _by_both(self, classifier: Classifier, said: Said, reading: Reading, customer_score: float | None) -> Analysis:
+        manifest = classifier.manifest
+        joined = Joined(manifest, said, reading)
+        # What an overlay adds is unknown to the model: there the rules answer.
+        known = set(manifest.labels)
+        by_id = {score.id: score for score in joined.given(manifest.categories)}
+        by_id |= {score.id: score for score in said.categories if score.id not in known}
+        categories = tuple(by_id[label] for label in self.taxonomy.category if label in by_id)
+        fired = {score.id: score for score in joined.given(manifest.triggers)}
+        fired |= {score.id: score for score in said.triggers if score.id not in known}
+        triggers = tuple(fired[label] for label in self.taxonomy.trigger if label in fired)
+        attitude = joined.sentiment
+        reasons = [*_unreadable(said.document), *_clashes(attitude, categories, customer_score)]
+        if said.document.tokens and _known_share(said.document) < manifest.unusual_below:
+            reasons.append("unusual_text")
+        if any(_disagree(score.score, joined.probability(score.id)) for score in (*said.scores, *said.triggers) if score.id in known):
+            reasons.append("engine_conflict")
+        if joined.margin < manifest.review_below or attitude.score < _DOUBTFUL_SENTIMENT:
+            reasons.append("low_margin")
+        scores = (*joined.scores(), *(score for score in said.scores if score.id not in known))
+        return self._analysis("model", attitude, categories, triggers, scores, reasons)
+
+    def _analysis(
+        self,
+        engine: str,
+        attitude: Score,
+        categories: tuple[Score, ...],
+        triggers: tuple[Score, ...],
+        scores: tuple[Score, ...],
+        reasons: Sequence[str],
+    ) -> Analysis:
+        version = self.version() if engine == "model" else KEYWORD_VERSION
+        return Analysis(engine, version, attitude, categories, triggers, self._urgency(categories, triggers), scores, tuple(reasons))
 
     def _urgency(self, categories: tuple[Score, ...], fired: tuple[Score, ...]) -> Urgency:
         """Demands of the most severe trigger; ``department`` as a route is resolved to that of the surest category."""
@@ -86,15 +124,32 @@ class Analyzer:
         return Urgency(trigger.severity, route, trigger.respond_within_minutes)
 
 
-def _review(
-    document: Document, attitude: Score, scores: tuple[Score, ...], categories: tuple[Score, ...], customer_score: float | None
-) -> Iterator[str]:
-    """Why a person should look, in the order of weight."""
-    words = [token.word.norm for token in document.tokens if token.word.norm[0].isalpha()]
+def load_analyzer(taxonomy: Taxonomy, model: Path | None = None, threads: int = 0) -> Analyzer:
+    """With the model of a folder, else the one that came with the package, else the rules alone. Raises `ArtefactError` for a broken one."""
+    folder = model or shipped()
+    return Analyzer(taxonomy, Classifier(folder, threads) if folder else None)
+
+
+def _words(document: Document) -> list[str]:
+    return [token.word.norm for token in document.tokens if token.word.norm[0].isalpha()]
+
+
+def _known_share(document: Document) -> float:
+    """Of the words, 0..1."""
+    words = [token.word.known for token in document.tokens if token.word.norm[0].isalpha()]
+    return sum(words) / max(len(words), 1)
+
+
+def _unreadable(document: Document) -> Iterator[str]:
+    words = _words(document)
     if not words:
         yield "no_words"
     elif sum("а" <= word[0] <= "я" for word in words) < _RUSSIAN_SHARE * len(words):
         yield "not_russian"
+
+
+def _clashes(attitude: Score, categories: tuple[Score, ...], customer_score: float | None) -> Iterator[str]:
+    """Where what is said does not go together with the mark, or with itself."""
     if customer_score is not None and (
         (attitude.id == "negative" and customer_score >= _HIGH_SCORE) or (attitude.id == "positive" and customer_score <= _LOW_SCORE)
     ):
@@ -103,23 +158,10 @@ def _review(
         yield "sentiment_conflict"
     if attitude.id == "negative" and not categories:
         yield "no_category"
-    if any(abs(score.score - keywords.THRESHOLD) < _LOW_MARGIN for score in scores):
-        yield "low_margin"
 
 
-def _phrases(taxonomy: Taxonomy) -> Iterator[tuple[Slot, Phrase]]:
-    layers = (("category", taxonomy.categories), ("sentiment", taxonomy.sentiments), ("trigger", taxonomy.triggers))
-    for layer, labels in layers:
-        for label in labels:
-            for role in ("words", "hints", "unless"):
-                for phrase in getattr(label.phrases, role):
-                    yield Slot(layer, label.id, role), phrase
-
-
-def _markers(markers: Mapping[str, tuple[Phrase, ...]]) -> Iterator[tuple[Slot, Phrase]]:
-    for name, phrases in markers.items():
-        for phrase in phrases:
-            yield Slot("marker", name, "words"), phrase
+def _disagree(rule: float, probability: float) -> bool:
+    return rule >= _SURE_RULE and probability < _SURE_DENIAL
 
 
 def relative_score(score: float | None, channel: str | None) -> float | None:

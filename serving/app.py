@@ -14,7 +14,8 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from otklik.nlp.analyzer import Analyzer, relative_score
+from otklik.nlp.analyzer import Analyzer, load_analyzer, relative_score
+from otklik.nlp.artefact import ArtefactError
 from otklik.serving.schemas import ClassifyRequest, ClassifyResponse, Error, ErrorDetail, ErrorResponse, Health, Result
 from otklik.serving.settings import Settings
 from otklik.taxonomy.load import load_taxonomy
@@ -45,7 +46,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.analyzer = Analyzer(load_taxonomy(settings.taxonomy))
+        app.state.analyzer = _analyzer(settings)
         yield
 
     app = FastAPI(
@@ -61,14 +62,17 @@ def create_app(settings: Settings) -> FastAPI:
     def classify(body: ClassifyRequest, request: Request) -> JSONResponse:
         """Reads each text and answers in the order of the items."""
         _check_limits(body, settings)
-        if body.options.engine == "model":
-            raise Refusal(503, "model_unavailable", "no model is installed: ask with options.engine auto or keyword")
         analyzer: Analyzer = request.app.state.analyzer
-        results = []
-        for position, item in enumerate(body.items):
-            analysis = analyzer.analyze(item.text, relative_score(item.score, item.channel))
-            results.append(Result.of(str(position) if item.id is None else item.id, analysis, analyzer.taxonomy, body.options))
-        response = ClassifyResponse(model_version=analyzer.version, taxonomy_version=analyzer.taxonomy.version, results=results)
+        engine = body.options.engine
+        if engine == "model" and analyzer.engine != "model":
+            raise Refusal(503, "model_unavailable", "no model is at hand: ask with options.engine auto or keyword")
+        marks = [relative_score(item.score, item.channel) for item in body.items]
+        analyses = analyzer.analyze_all([item.text for item in body.items], marks, engine)
+        results = [
+            Result.of(str(position) if item.id is None else item.id, analysis, analyzer.taxonomy, body.options)
+            for position, (item, analysis) in enumerate(zip(body.items, analyses, strict=True))
+        ]
+        response = ClassifyResponse(model_version=analyzer.version(engine), taxonomy_version=analyzer.taxonomy.version, results=results)
         content = response.model_dump(mode="json")
         if not body.options.all_scores:
             for result in content["results"]:
@@ -89,9 +93,19 @@ def create_app(settings: Settings) -> FastAPI:
     def ready(request: Request) -> Health:
         """Texts can be sent, and who would read them."""
         analyzer: Analyzer = request.app.state.analyzer
-        return Health(status="ready", engine="keyword", model_version=analyzer.version, taxonomy_version=analyzer.taxonomy.version)
+        return Health(status="ready", engine=analyzer.engine, model_version=analyzer.version(), taxonomy_version=analyzer.taxonomy.version)
 
     return app
+
+
+def _analyzer(settings: Settings) -> Analyzer:
+    """With the model, or with the rules alone where the model cannot be used: then each answer names its engine."""
+    taxonomy = load_taxonomy(settings.taxonomy)
+    try:
+        return load_analyzer(taxonomy, settings.model)
+    except ArtefactError as error:
+        log.error("%s: %s; the keyword engine answers instead", error.code, error)  # noqa: TRY400  the traceback says no more
+        return Analyzer(taxonomy)
 
 
 def describe(taxonomy: Taxonomy) -> dict[str, Any]:

@@ -14,11 +14,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from otklik.nlp.analyzer import Analyzer
+from otklik.nlp.analyzer import Analyzer, load_analyzer
+from otklik.nlp.artefact import ArtefactError
 from otklik.nlp.masking import Masker
 from otklik.nlp.morphology import Morphology
 from otklik.nlp.vocabulary import VocabularyError
-from otklik.serving.label import LabelError, Labeller, Summary, label_file
+from otklik.serving.label import Labeller, LabelError, Row, Summary, label_file
 from otklik.serving.schemas import ClassifyResponse, Result
 from otklik.serving.settings import Settings
 from otklik.taxonomy.load import TaxonomyError, load_taxonomy
@@ -48,6 +49,8 @@ class Engine(StrEnum):
 TaxonomyOption = Annotated[str | None, typer.Option("--taxonomy", help="версия или файл таксономии; иначе OTKLIK_TAXONOMY")]
 EngineOption = Annotated[Engine, typer.Option("--engine", help="кто отвечает: auto — лучший из доступных, model, keyword")]
 
+ModelOption = Annotated[Path | None, typer.Option("--model", help="папка модели; иначе OTKLIK_MODEL, иначе та, что в пакете")]
+
 
 @app.command()
 def classify(
@@ -55,21 +58,22 @@ def classify(
     as_json: Annotated[bool, typer.Option("--json", help="ответ в JSON, как у /v1/classify")] = False,
     engine: EngineOption = Engine.AUTO,
     taxonomy: TaxonomyOption = None,
+    model: ModelOption = None,
 ) -> None:
     """Разобрать тексты и показать причины, тональность и срочность."""
-    _need_engine(engine)
-    labeller = Labeller(_analyzer(taxonomy))
+    labeller = Labeller(_analyzer(taxonomy, engine, model), engine=engine.value)
     texts = text or [line.decode("utf-8", "surrogateescape").rstrip("\r\n") for line in sys.stdin.buffer]
-    results = [(labeller.label(str(number), _sound(words)), _sound(words)) for number, words in enumerate(texts)]
+    rows = [Row(str(number), _sound(words)) for number, words in enumerate(texts)]
+    results = labeller.label_all(rows)
     if as_json:
         response = ClassifyResponse(
-            model_version=labeller.analyzer.version,
+            model_version=labeller.version,
             taxonomy_version=labeller.analyzer.taxonomy.version,
-            results=[result for result, _ in results],
+            results=results,
         )
         sys.stdout.write(response.model_dump_json(indent=2, exclude={"results": {"__all__": {"scores"}}}) + "\n")
         return
-    out.print(_table(results, labeller.analyzer.taxonomy))
+    out.print(_table([(result, row.text) for result, row in zip(results, rows, strict=True)], labeller.analyzer.taxonomy))
 
 
 @app.command()
@@ -78,12 +82,12 @@ def label(
     target: Annotated[Path, typer.Option("-o", "--output", help="куда записать ответ")],
     engine: EngineOption = Engine.AUTO,
     taxonomy: TaxonomyOption = None,
+    model: ModelOption = None,
     text_column: Annotated[str | None, typer.Option(help="столбец (ключ) с текстом, если он назван необычно")] = None,
     mask: Annotated[bool, typer.Option("--mask", help="скрыть телефоны, имена, номера в цитатах (намного медленнее)")] = False,
 ) -> None:
     """Разметить файл: для JSONL — по ответу на строку, для CSV — новые столбцы справа."""
-    _need_engine(engine)
-    labeller = Labeller(_analyzer(taxonomy), Masker(Morphology()) if mask else None)
+    labeller = Labeller(_analyzer(taxonomy, engine, model), Masker(Morphology()) if mask else None, engine.value)
     columns = (TextColumn("Разметка"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeRemainingColumn())
     try:
         with Progress(*columns, console=errors, transient=True) as bar:
@@ -105,7 +109,7 @@ def serve(
     from otklik.serving.app import create_app  # noqa: PLC0415
 
     settings = _settings()
-    _analyzer(settings.taxonomy)  # a bad taxonomy is told here, not in a traceback of the server
+    _build(_load(settings.taxonomy))  # a bad taxonomy is told here, not in a traceback of the server
     uvicorn.run(create_app(settings), host=host or settings.host, port=settings.port if port is None else port, log_level="info")
 
 
@@ -117,7 +121,7 @@ def check(file: Annotated[Path, typer.Argument(help="файл таксономи
     wrong = list(_misread(analyzer))
     out.print(
         f"{file}: годится. {loaded.id} {loaded.version}: причин {len(loaded.categories)}, триггеров {len(loaded.triggers)}, "
-        f"фраз {analyzer.phrase_count}.",
+        f"фраз {analyzer.rules.phrase_count}.",
         soft_wrap=True,
     )
     for line in wrong:
@@ -156,11 +160,6 @@ def _misread(analyzer: Analyzer) -> list[str]:
     return wrong
 
 
-def _need_engine(engine: Engine) -> None:
-    if engine is Engine.MODEL:
-        _stop("model_unavailable: модель не установлена; запустите с --engine auto или --engine keyword")
-
-
 def _settings() -> Settings:
     try:
         return Settings()
@@ -182,8 +181,24 @@ def _build(taxonomy: Taxonomy) -> Analyzer:
         _stop(str(error))
 
 
-def _analyzer(taxonomy: str | None) -> Analyzer:
-    return _build(_load(taxonomy or _settings().taxonomy))
+def _analyzer(taxonomy: str | None, engine: Engine, model: Path | None) -> Analyzer:
+    """With the model where it is wanted and can be used; ``auto`` goes on without it and says so."""
+    settings = _settings()
+    loaded = _load(taxonomy or settings.taxonomy)
+    if engine is Engine.KEYWORD:
+        return _build(loaded)
+    try:
+        analyzer = load_analyzer(loaded, model or settings.model)
+    except VocabularyError as error:
+        _stop(str(error))
+    except ArtefactError as error:
+        if engine is Engine.MODEL or model:
+            _stop(f"{error.code}: модель не загружена ({error})")
+        errors.print(Text(f"{error.code}: модель не загружена ({error}); отвечают ключевые слова", style="yellow"), soft_wrap=True)
+        return _build(loaded)
+    if engine is Engine.MODEL and analyzer.engine != "model":
+        _stop("model_unavailable: модель не установлена; запустите с --engine auto или --engine keyword")
+    return analyzer
 
 
 def _stop(message: str) -> NoReturn:

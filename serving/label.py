@@ -8,18 +8,20 @@ import json
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple, TypeVar
 
-from otklik.nlp.analyzer import Analyzer, relative_score
+from otklik.nlp.analyzer import Analyzer, Engine, relative_score
 from otklik.nlp.masking import Masker, Span, hide
 from otklik.serving.schemas import CategoryAnswer, Error, Options, Passage, Result, TriggerAnswer
 
 _TEXT_COLUMNS = ("text", "текст", "comment", "комментарий", "отзыв", "review", "message", "сообщение")
 _ENCODINGS = ("utf-8-sig", "cp1251")
+_BATCH = 64  # rows that the model reads together
 _DELIMITERS = ",;\t|"
 _ADDED = (
     "sentiment",
@@ -33,6 +35,8 @@ _ADDED = (
     "model_version",
     "taxonomy_version",
 )
+
+T = TypeVar("T")
 
 
 class LabelError(ValueError):
@@ -64,18 +68,36 @@ class Summary:
         self.triggers.update(trigger.id for trigger in result.triggers)
 
 
+class Row(NamedTuple):
+    """One text to label; ``score`` and ``channel`` as the customer's system gave them."""
+
+    id: str | int
+    text: str
+    score: float | None = None
+    channel: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Labeller:
     """An analyzer with what is done to its answers before they are written: personal data masked, if a masker is given."""
 
     analyzer: Analyzer
     masker: Masker | None = None
+    engine: Engine = "auto"
 
-    def label(self, ident: str | int, text: str, score: float | None = None, channel: str | None = None) -> Result:
-        """The same answer as through the other doors."""
-        analysis = self.analyzer.analyze(text, relative_score(score, channel))
-        result = Result.of(ident, analysis, self.analyzer.taxonomy, Options())
-        return _masked(result, text, self.masker.spans(text)) if self.masker else result
+    @property
+    def version(self) -> str:
+        """Who answers."""
+        return self.analyzer.version(self.engine)
+
+    def label_all(self, rows: Sequence[Row]) -> list[Result]:
+        """The same answers as through the other doors, in order."""
+        marks = [relative_score(row.score, row.channel) for row in rows]
+        analyses = self.analyzer.analyze_all([row.text for row in rows], marks, self.engine)
+        results = [Result.of(row.id, analysis, self.analyzer.taxonomy, Options()) for row, analysis in zip(rows, analyses, strict=True)]
+        if not self.masker:
+            return results
+        return [_masked(result, row.text, self.masker.spans(row.text)) for result, row in zip(results, rows, strict=True)]
 
 
 def label_file(
@@ -123,17 +145,37 @@ def _whole_or_nothing(target: Path, *, bom: bool) -> Iterator[IO[str]]:
 
 def _label_jsonl(source: Path, out: IO[str], labeller: Labeller, text_column: str | None, progress: Callable[[int], None]) -> Summary:
     summary, read = Summary(), 0
-    with source.open("rb") as lines:
+
+    def parsed(lines: IO[bytes]) -> Iterator[Row | str]:
+        nonlocal read
         for number, line in enumerate(lines, start=1):
             read += len(line)
             if line.strip():
-                out.write(_label_line(line, number, labeller, text_column or "text", summary) + "\n")
+                yield _read_line(line, number, text_column or "text", summary)
+
+    with source.open("rb") as lines:
+        for part in batched(parsed(lines), _BATCH):
+            results = iter(labeller.label_all([row for row in part if isinstance(row, Row)]))
+            for row in part:
+                line = row
+                if isinstance(row, Row):
+                    result = next(results)
+                    summary.add(result)
+                    line = result.as_line(labeller.version, labeller.analyzer.taxonomy.version)
+                out.write(f"{line}\n")
             progress(read)
     return summary
 
 
-def _label_line(line: bytes, number: int, labeller: Labeller, text_key: str, summary: Summary) -> str:
-    """One line of JSONL → one line of JSONL: a result, or an error with the line's number and, where it can be told, its id."""
+def batched(rows: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of ``size``, the last one shorter."""
+    rest = iter(rows)
+    while part := list(islice(rest, size)):
+        yield part
+
+
+def _read_line(line: bytes, number: int, text_key: str, summary: Summary) -> Row | str:
+    """One line of JSONL as a row, or, where it is none, the line that tells the error with its number and, where it can be told, its id."""
     ident: str | int | None = None
     try:
         row = json.loads(line.decode("utf-8-sig"))
@@ -148,9 +190,7 @@ def _label_line(line: bytes, number: int, labeller: Labeller, text_key: str, sum
         return _failed(summary, ident, number, "invalid_encoding", "строка не в UTF-8 или содержит половину знака")
     except (ValueError, RecursionError):
         return _failed(summary, ident, number, "invalid_json", "строка не является JSON")
-    result = labeller.label(ident, text, _number(row.get("score")), row.get("channel") if isinstance(row.get("channel"), str) else None)
-    summary.add(result)
-    return result.as_line(labeller.analyzer.version, labeller.analyzer.taxonomy.version)
+    return Row(ident, text, _number(row.get("score")), row.get("channel") if isinstance(row.get("channel"), str) else None)
 
 
 def _failed(summary: Summary, ident: str | int | None, number: int, code: str, message: str) -> str:
@@ -190,12 +230,20 @@ def _label_csv(source: Path, out: IO[str], labeller: Labeller, text_column: str 
         writer = csv.writer(out, delimiter=delimiter)
         writer.writerow([*header, *(f"otklik_{name}" for name in _ADDED)])
         try:
-            for number, row in enumerate(rows, start=1):
-                text = row[column] if column < len(row) else ""
-                result = labeller.label(str(number), text, _number(_cell(header, row, "score")), _cell(header, row, "channel"))
-                summary.add(result)
-                padding = [""] * (len(header) - len(row))
-                writer.writerow([*row, *padding, *_cells(result, labeller)])
+            for part in batched(enumerate(rows, start=1), _BATCH):
+                asked = [
+                    Row(
+                        str(number),
+                        row[column] if column < len(row) else "",
+                        _number(_cell(header, row, "score")),
+                        _cell(header, row, "channel"),
+                    )
+                    for number, row in part
+                ]
+                for (_, row), result in zip(part, labeller.label_all(asked), strict=True):
+                    summary.add(result)
+                    padding = [""] * (len(header) - len(row))
+                    writer.writerow([*row, *padding, *_cells(result, labeller)])
                 progress(raw.tell())
         except csv.Error as error:
             raise LabelError(
@@ -241,7 +289,7 @@ def _cells(result: Result, labeller: Labeller) -> Iterable[str]:
     yield _safe(" | ".join(dict.fromkeys(evidence)))
     yield ", ".join(result.review_reasons)
     yield result.engine
-    yield labeller.analyzer.version
+    yield labeller.version
     yield labeller.analyzer.taxonomy.version
 
 

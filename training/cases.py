@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,10 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One labelled text. Categories and triggers are sets in truth; they keep the order of the file."""
+    """One labelled text. Categories and triggers are sets in truth; they keep the order of the file.
+
+    ``evidence``: the passages of some or all categories as ``[start, stop)`` of the text.
+    """
 
     id: str
     text: str
@@ -37,6 +40,16 @@ class Case:
     sentiment: str
     triggers: tuple[Quote, ...]
     domain: str = ""
+    evidence: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
+
+    @property
+    def marked(self) -> dict[str, list[tuple[int, int]]]:
+        """Where labels are shown, ``[start, stop)`` of the text by label: evidence of categories, first occurrence of the quotes of triggers."""
+        spans = {label: list(given) for label, given in self.evidence.items()}
+        for trigger in self.triggers:
+            start = self.text.find(trigger.quote)
+            spans.setdefault(trigger.id, []).append((start, start + len(trigger.quote)))
+        return spans
 
     @property
     def trigger_ids(self) -> frozenset[str]:
@@ -107,7 +120,17 @@ def _case(row: Any) -> Case:
         sentiment=row["sentiment"],
         triggers=tuple(Quote(str(trigger["id"]), str(trigger["quote"])) for trigger in row["triggers"]),
         domain=str(row.get("domain") or ""),
+        evidence={label: _places(row["text"], label, quotes) for label, quotes in (row.get("evidence") or {}).items()},
     )
+
+
+def _places(text: str, label: str, quotes: str | list[str]) -> tuple[tuple[int, int], ...]:
+    """First occurrence of each quote in the text."""
+    given = [quotes] if isinstance(quotes, str) else quotes
+    strange = [quote for quote in given if not quote or quote not in text]
+    if strange or not given:
+        raise ValueError(f"the evidence of «{label}» is no piece of the text; copy it character for character")
+    return tuple((start := text.index(quote), start + len(quote)) for quote in given)
 
 
 def _problems(case: Case, known: Mapping[str, set[str]]) -> Iterable[str]:
@@ -121,6 +144,8 @@ def _problems(case: Case, known: Mapping[str, set[str]]) -> Iterable[str]:
             yield f"«{label}» is not in {layer} of the taxonomy"
     if len(set(case.categories)) < len(case.categories):
         yield "a category stands twice"
+    for label in sorted(set(case.evidence) - set(case.categories)):
+        yield f"evidence of «{label}», which is not among the categories"
     for trigger in case.triggers:
         if not trigger.quote or trigger.quote not in case.text:
             yield f"the quote of «{trigger.id}» is no piece of the text; copy it character for character"

@@ -1,0 +1,93 @@
+"""Runs the exported transformer: documents in, logits of passages and of texts out."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino as ov
+from tokenizers import Tokenizer
+
+from otklik.nlp.artefact import GRAPH, TOKENIZER, ArtefactError, Manifest, read_manifest
+from otklik.nlp.passages import Window, encode, fill, pack, split
+from otklik.nlp.pooling import Array, pool
+from otklik.nlp.records import Document
+
+_BATCH = 2048  # tokens of a batch, padding included: larger ones are no faster and hold more memory
+_GROUP = "32"  # activations are quantised in groups of so many; answers then do not depend on the other texts of a batch
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the model says of one text. ``passages`` are ``[start, stop)`` of the cleaned text; ``outputs`` has a row for each."""
+
+    passages: tuple[tuple[int, int], ...]
+    outputs: Array
+    labels: Array
+    sentiments: Array
+
+
+class Classifier:
+    """One loaded model, shared by threads. Raises `ArtefactError` where the folder is no model or a damaged one."""
+
+    def __init__(self, folder: Path, threads: int = 0) -> None:
+        """``threads``: of the processor for one batch; 0 leaves the choice to the runtime."""
+        self.manifest: Manifest = read_manifest(folder)
+        self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+        core = ov.Core()
+        settings: dict[str, Any] = {"DYNAMIC_QUANTIZATION_GROUP_SIZE": _GROUP, "NUM_STREAMS": "1", "PERFORMANCE_HINT": "LATENCY"}
+        if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            settings["INFERENCE_PRECISION_HINT"] = "bf16"
+        if threads:
+            settings["INFERENCE_NUM_THREADS"] = str(threads)
+        try:
+            self._compiled = core.compile_model(core.read_model(folder / GRAPH), "CPU", settings)
+        except RuntimeError as error:
+            raise ArtefactError("model_broken", f"{folder}: the runtime cannot load the graph ({error})") from error
+        self._local = threading.local()
+
+    def read(self, documents: Sequence[Document]) -> list[Reading]:
+        """One reading a document, in order, the same whatever the others are; an empty text reads like one unknown word."""
+        spans = [split(document) or [(0, len(document.text))] for document in documents]
+        windows: list[tuple[int, Window]] = []
+        for number, (document, places) in enumerate(zip(documents, spans, strict=True)):
+            windows += ((number, window) for window in self.windows([document.text[start:stop] for start, stop in places]))
+        rows: list[list[tuple[int, Array]]] = [[] for _ in documents]
+        for members, outputs in self._batches(windows):
+            for (number, window), output in zip(members, outputs, strict=True):
+                rows[number] += ((passage, output[place]) for place, (passage, _, _) in enumerate(window.passages))
+        return [self._reading(places, found) for places, found in zip(spans, rows, strict=True)]
+
+    def windows(self, passages: Sequence[str]) -> list[Window]:
+        """Windows of one text; at least one, also where no passage has a token."""
+        bos, eos, _ = self.manifest.special
+        return pack(encode(self._tokenizer, passages), bos, eos, self.manifest.window) or [Window((bos, eos), ((0, 0, 2),))]
+
+    def _reading(self, places: Sequence[tuple[int, int]], found: list[tuple[int, Array]]) -> Reading:
+        found.sort(key=lambda pair: pair[0])
+        outputs = np.stack([row for _, row in found])
+        labels, sentiments = pool(outputs, len(self.manifest.labels))
+        return Reading(tuple(places[number] for number, _ in found), outputs, labels, sentiments)
+
+    def _batches(self, windows: list[tuple[int, Window]]) -> Iterator[tuple[list[tuple[int, Window]], Array]]:
+        """Windows of like lengths together, so that little is padding."""
+        batch: list[tuple[int, Window]] = []
+        for member in sorted(windows, key=lambda member: len(member[1].ids)):
+            if batch and (len(batch) + 1) * len(member[1].ids) > _BATCH:
+                yield batch, self._run([window for _, window in batch])
+                batch = []
+            batch.append(member)
+        if batch:
+            yield batch, self._run([window for _, window in batch])
+
+    def _run(self, windows: Sequence[Window]) -> Array:
+        """(windows, passages, outputs)"""
+        if not hasattr(self._local, "request"):
+            self._local.request = self._compiled.create_infer_request()
+        ids, spread = fill(windows, self.manifest.special[2])
+        outputs: Array = self._local.request.infer([ids, spread])[0].copy()
+        return outputs

@@ -1,0 +1,75 @@
+"""The network: one encoder, and for each passage the logits of all categories, triggers and sentiments; texts are pooled from passages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+from transformers import PreTrainedModel
+
+UNKNOWN = -1.0  # in passage targets: a label of the text whose passage nobody marked
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """``passage`` weighs the passages against the text, ``smoothing`` softens targets, ``sentiment`` weighs that head; all 0 and up."""
+
+    passage: float
+    sentiment: float
+    smoothing: float
+
+
+class Network(nn.Module):
+    """Outputs of a passage, in this order: ``labels`` categories and triggers, ``sentiments``, and the weight of the passage for the sentiment."""
+
+    def __init__(self, encoder: PreTrainedModel, labels: int, sentiments: int, objective: Objective, dropout: float) -> None:
+        super().__init__()
+        width = encoder.config.hidden_size
+        self.encoder = encoder
+        self.labels, self.sentiments, self.objective = labels, sentiments, objective
+        self.head = nn.Sequential(
+            nn.Dropout(dropout), nn.Linear(width, width), nn.GELU(), nn.Dropout(dropout), nn.Linear(width, labels + sentiments + 1)
+        )
+
+    def passages(self, ids: Tensor, spread: Tensor) -> Tensor:
+        """``ids`` (windows, tokens), ``spread`` (windows, passages, tokens) with rows that average → (windows, passages, outputs)."""
+        mask = (ids != self.encoder.config.pad_token_id).long()
+        states = self.encoder(ids, attention_mask=mask).last_hidden_state
+        outputs: Tensor = self.head(spread.to(states.dtype) @ states)
+        return outputs
+
+    def pool(self, outputs: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+        """(texts, passages, outputs), (texts, passages) → logits of labels and of sentiments; the same as `nlp.pooling` does at serving.
+
+        A label is as likely as in its likeliest passages: the mean of its logits weighted by their own softmax.
+        """
+        outputs = outputs.masked_fill(~present[..., None], -1e4)
+        labels, sentiments, weight = outputs.split((self.labels, self.sentiments, 1), dim=-1)
+        pooled = (labels.softmax(1) * labels).sum(1)
+        return pooled, (weight.softmax(1) * sentiments).sum(1)
+
+    def forward(
+        self,
+        ids: Tensor,
+        spread: Tensor,
+        members: Tensor,
+        present: Tensor,
+        label_targets: Tensor,
+        sentiment_targets: Tensor,
+        passage_targets: Tensor,
+    ) -> dict[str, Tensor]:
+        """``members`` (texts, passages): places in the flat list of all passages; ``present`` tells the filled ones. Targets are in 0..1."""
+        flat = self.passages(ids, spread).float().flatten(0, 1)
+        outputs = flat[members]
+        labels, sentiments = self.pool(outputs, present)
+        smoothing = self.objective.smoothing
+        targets = label_targets * (1 - 2 * smoothing) + smoothing
+        loss = binary_cross_entropy_with_logits(labels, targets, reduction="none").sum(1).mean()
+        known = (passage_targets != UNKNOWN) & present[..., None]
+        each = binary_cross_entropy_with_logits(outputs[..., : self.labels], passage_targets.clamp(min=0.0), reduction="none")
+        each = (each * known).sum(dim=(1, 2)) / present.sum(1)
+        loss = loss + self.objective.passage * each.mean()
+        loss = loss + self.objective.sentiment * cross_entropy(sentiments, sentiment_targets, label_smoothing=smoothing)
+        return {"loss": loss, "labels": labels, "sentiments": sentiments}
