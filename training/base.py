@@ -22,7 +22,7 @@ _BLOCK = 32  # weights that share one scale in the format Q4_0 of ggml
 _LATIN = 3  # letters of the longest Latin pieces that are kept
 # Eager attention trains a fifth faster than the fused one on a CPU, and drawing dropout masks takes a fifth of a step: noise in the texts,
 # dropout before the head and weight decay regularise instead.
-_LOADED: dict[str, Any] = {
+LOADED: dict[str, Any] = {
     "add_pooling_layer": False,
     "attn_implementation": "eager",
     "hidden_dropout_prob": 0.0,
@@ -88,13 +88,13 @@ def _from_folder(folder: Path) -> Base:
         raise BaseError(f"{folder}: {', '.join(missing)} missing; save the encoder with save_pretrained and its fast tokenizer there")
     known = folder / "origin.json"
     origin = json.loads(known.read_text(encoding="utf-8"))["origin"] if known.is_file() else folder.name
-    encoder = AutoModel.from_pretrained(folder, local_files_only=True, **_LOADED)
+    encoder = AutoModel.from_pretrained(folder, local_files_only=True, **LOADED)
     return Base(encoder, Tokenizer.from_file(str(folder / "tokenizer.json")), origin)
 
 
 def _from_hub(name: str) -> Base:
     try:
-        encoder = AutoModel.from_pretrained(name, **_LOADED)
+        encoder = AutoModel.from_pretrained(name, **LOADED)
         tokenizer = AutoTokenizer.from_pretrained(name, use_fast=True).backend_tokenizer
     except OSError as error:
         raise BaseError(f"{name}: neither a folder nor to be had from the hub; without a network use --base {BUNDLED}") from error

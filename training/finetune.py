@@ -47,6 +47,7 @@ class Settings:
     checkpoint_steps: int
     noise: Noise
     objective: Objective
+    replay: float  # broad cases in the last stage for each real one
     adapt: Stage
     broad: Stage
     real: Stage

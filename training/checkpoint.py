@@ -1,0 +1,80 @@
+"""A trained network on disk: parameters, tokenizer and what its outputs mean. No pickle."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from torch import nn
+from transformers import BertConfig, BertModel
+
+from otklik.training.base import LOADED, Base
+from otklik.training.dataset import Labels
+from otklik.training.finetune import Settings
+from otklik.training.network import Network, Objective
+
+_WEIGHTS, _ABOUT, _TOKENIZER = "network.safetensors", "network.json", "tokenizer.json"
+
+
+class CheckpointError(ValueError):
+    """A folder that holds no usable network; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A network with all that is needed to train it on or to export it."""
+
+    network: Network
+    base: Base
+    labels: Labels
+    window: int
+
+
+def create(base: Base, labels: Labels, settings: Settings) -> Checkpoint:
+    """A fresh head on ``settings.layers`` layers of an encoder, spread evenly over those that it has."""
+    layers = base.encoder.encoder.layer
+    if not 0 < settings.layers <= len(layers):
+        raise CheckpointError(f"layers = {settings.layers}, but {base.origin} has {len(layers)}: change layers in the settings")
+    kept = [round((number + 1) * len(layers) / settings.layers) - 1 for number in range(settings.layers)]
+    base.encoder.encoder.layer = nn.ModuleList(layers[number] for number in kept)
+    base.encoder.config.num_hidden_layers = settings.layers
+    network = Network(base.encoder, len(labels.multi), len(labels.sentiments), settings.objective, settings.dropout)
+    return Checkpoint(network, base, labels, settings.window)
+
+
+def save(checkpoint: Checkpoint, folder: Path) -> None:
+    """Writes the folder; ``network.json`` last, so that half a folder is no checkpoint."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({name: tensor.contiguous() for name, tensor in checkpoint.network.state_dict().items()}, str(folder / _WEIGHTS))
+    checkpoint.base.tokenizer.save(str(folder / _TOKENIZER))
+    about = {
+        "labels": asdict(checkpoint.labels),
+        "window": checkpoint.window,
+        "origin": checkpoint.base.origin,
+        "dropout": checkpoint.network.head[0].p,
+        "objective": asdict(checkpoint.network.objective),
+        "encoder": checkpoint.base.encoder.config.to_dict(),
+    }
+    (folder / _ABOUT).write_text(json.dumps(about, ensure_ascii=False, indent=1, default=str) + "\n", encoding="utf-8")
+
+
+def is_saved(folder: Path) -> bool:
+    """Whether `save` came to its end there."""
+    return (folder / _ABOUT).is_file()
+
+
+def load(folder: Path) -> Checkpoint:
+    """Raises `CheckpointError` where the folder holds none."""
+    if not is_saved(folder):
+        raise CheckpointError(f"{folder}: no {_ABOUT}, so this is no checkpoint; name a folder that otklik-train finetune wrote")
+    about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
+    options = {name: value for name, value in LOADED.items() if name != "add_pooling_layer"}
+    encoder = BertModel(BertConfig(**{**about["encoder"], **options}), add_pooling_layer=False)
+    base = Base(encoder, Tokenizer.from_file(str(folder / _TOKENIZER)), about["origin"])
+    labels = Labels(**{name: tuple(values) for name, values in about["labels"].items()})
+    network = Network(encoder, len(labels.multi), len(labels.sentiments), Objective(**about["objective"]), about["dropout"])
+    network.load_state_dict(load_file(str(folder / _WEIGHTS)))
+    return Checkpoint(network.eval(), base, labels, about["window"])

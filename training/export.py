@@ -1,0 +1,153 @@
+"""Checkpoint → artefact, artefact → checkpoint, and the proof that both say the same."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import openvino as ov
+import torch
+from tokenizers import Tokenizer
+from transformers import BertConfig, BertModel
+
+from otklik.nlp.artefact import GRAPH, TOKENIZER, WEIGHTS, Calibration, Manifest, file_digest, read_manifest, write_manifest
+from otklik.nlp.classifier import Classifier
+from otklik.nlp.passages import encode, fill, pack, split
+from otklik.nlp.pooling import pool
+from otklik.nlp.preprocess import Reader
+from otklik.taxonomy.model import Taxonomy
+from otklik.training.base import LOADED, Base
+from otklik.training.checkpoint import Checkpoint
+from otklik.training.dataset import Labels
+from otklik.training.graph import to_graph, to_state
+from otklik.training.network import Network, Objective
+
+PLAIN = Calibration(slope=1.0, rule=0.0, bias=0.0, threshold=0.5)
+
+
+def export(checkpoint: Checkpoint, taxonomy: Taxonomy, folder: Path) -> Manifest:
+    """Writes a model folder, not calibrated yet. The folder is replaced as a whole, or stays as it was."""
+    config = checkpoint.base.encoder.config
+    state = {name: tensor.detach().numpy() for name, tensor in checkpoint.network.state_dict().items()}
+    graph = to_graph(state, config.num_hidden_layers, config.num_attention_heads, config.layer_norm_eps, config.pad_token_id)
+    labels = checkpoint.labels
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
+        new = Path(temporary) / folder.name
+        new.mkdir()
+        ov.save_model(graph, new / GRAPH, compress_to_fp16=False)
+        checkpoint.base.tokenizer.save(str(new / TOKENIZER), pretty=False)
+        manifest = Manifest(
+            version=f"{taxonomy.id}-1-{file_digest(new / WEIGHTS)[:8]}",
+            taxonomy_id=taxonomy.id,
+            taxonomy_version=taxonomy.base_version,
+            origin=checkpoint.base.origin,
+            categories=labels.categories,
+            triggers=labels.triggers,
+            sentiments=labels.sentiments,
+            window=checkpoint.window,
+            special=checkpoint.base.special,
+            calibration=dict.fromkeys(labels.multi, PLAIN),
+            sentiment_temperature=1.0,
+            sentiment_bias=dict.fromkeys(labels.sentiments, 0.0),
+            unusual_below=0.0,
+            review_below=0.0,
+        )
+        write_manifest(new, manifest)
+        if folder.exists():
+            shutil.rmtree(folder)
+        new.replace(folder)
+    return manifest
+
+
+def restore(folder: Path, objective: Objective, dropout: float) -> Checkpoint:
+    """The network of a model folder, its matrices rounded to 8 bits: where a fine-tuning can start with nothing but the repository."""
+    manifest = read_manifest(folder)
+    graph = ov.Core().read_model(folder / GRAPH)
+    state = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in to_state(graph).items()}
+    pieces, width = state["encoder.embeddings.word_embeddings.weight"].shape
+    inner = state["encoder.encoder.layer.0.intermediate.dense.weight"].shape[0]
+    layers = 1 + max(int(name.split(".")[3]) for name in state if name.startswith("encoder.encoder.layer."))
+    options = {name: value for name, value in LOADED.items() if name != "add_pooling_layer"}
+    config = BertConfig(
+        vocab_size=pieces,
+        hidden_size=width,
+        num_hidden_layers=layers,
+        num_attention_heads=_heads(graph),
+        intermediate_size=inner,
+        max_position_embeddings=state["encoder.embeddings.position_embeddings.weight"].shape[0],
+        type_vocab_size=state["encoder.embeddings.token_type_embeddings.weight"].shape[0],
+        pad_token_id=manifest.special[2],
+        **options,
+    )
+    base = Base(BertModel(config, add_pooling_layer=False), Tokenizer.from_file(str(folder / TOKENIZER)), f"{manifest.version}: {manifest.origin}")
+    labels = Labels(manifest.categories, manifest.triggers, manifest.sentiments)
+    network = Network(base.encoder, len(labels.multi), len(labels.sentiments), objective, dropout)
+    network.load_state_dict(state)
+    return Checkpoint(network.eval(), base, labels, manifest.window)
+
+
+def _heads(graph: ov.Model) -> int:
+    """From the shape that splits the width into heads: (0, 0, heads, width of a head)."""
+    for node in graph.get_ops():
+        if node.get_type_name() == "Reshape":
+            shape = node.input_value(1).get_node()
+            if shape.get_type_name() == "Constant" and shape.get_data().size == 4:
+                return int(shape.get_data()[2])
+    raise ValueError("the graph splits nothing into heads: it is not one of this project")
+
+
+def extend(checkpoint: Checkpoint, labels: Labels) -> Checkpoint:
+    """The same network for another list of labels: rows of the head that are known stay, new ones begin at a rare label's bias."""
+    old, new = checkpoint.labels, labels
+    if old == new:
+        return checkpoint
+    network = Network(
+        checkpoint.base.encoder, len(new.multi), len(new.sentiments), checkpoint.network.objective, checkpoint.network.head[0].p
+    )
+    state = checkpoint.network.state_dict()
+    names = (*old.multi, *old.sentiments, None)
+    wanted = (*new.multi, *new.sentiments, None)
+    last = max(int(name.split(".")[1]) for name in state if name.startswith("head."))
+    weight, bias = state[f"head.{last}.weight"], state[f"head.{last}.bias"]
+    torch.manual_seed(0)
+    state[f"head.{last}.weight"] = torch.stack([weight[names.index(n)] if n in names else torch.randn(weight.shape[1]) * 0.02 for n in wanted])
+    state[f"head.{last}.bias"] = torch.stack([bias[names.index(n)] if n in names else torch.tensor(-3.0) for n in wanted])
+    network.load_state_dict(state)
+    return Checkpoint(network.eval(), checkpoint.base, new, checkpoint.window)
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """Artefact against checkpoint on some texts, before calibration: ``furthest`` in logits, ``labels`` and ``sentiments`` that differ at 0.5."""
+
+    texts: int
+    furthest: float
+    labels: int
+    sentiments: int
+
+
+def parity(checkpoint: Checkpoint, folder: Path, texts: Sequence[str], reader: Reader) -> Parity:
+    """Reads every text with both."""
+    documents = [reader.read(text) for text in texts]
+    readings = Classifier(folder).read(documents)
+    furthest, labels, sentiments = 0.0, 0, 0
+    bos, eos, pad = checkpoint.base.special
+    for document, reading in zip(documents, readings, strict=True):
+        passages = [document.text[start:stop] for start, stop in split(document)]
+        windows = pack(encode(checkpoint.base.tokenizer, passages), bos, eos, checkpoint.window)
+        if not windows:
+            continue
+        ids, spread = map(torch.from_numpy, fill(windows, pad))
+        with torch.no_grad():
+            found = checkpoint.network.passages(ids, spread).numpy()
+        outputs = np.concatenate([found[number, : len(window.passages)] for number, window in enumerate(windows)])
+        wanted, attitude = pool(outputs, len(checkpoint.labels.multi))
+        furthest = max(furthest, float(np.abs(wanted - reading.labels).max()), float(np.abs(attitude - reading.sentiments).max()))
+        labels += int(((wanted > 0) != (reading.labels > 0)).sum())
+        sentiments += int(attitude.argmax() != reading.sentiments.argmax())
+    return Parity(len(documents), furthest, labels, sentiments)

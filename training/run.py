@@ -1,0 +1,163 @@
+"""The whole training, stage by stage, each kept on disk when it is done: an interrupted run goes on where it was."""
+
+from __future__ import annotations
+
+import json
+import random
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+from otklik.nlp.classifier import Classifier
+from otklik.nlp.rules import Rules
+from otklik.training import checkpoint as checkpoints
+from otklik.training.adapt import Adapter, weak_cases
+from otklik.training.base import load_base
+from otklik.training.cases import Case
+from otklik.training.checkpoint import Checkpoint
+from otklik.training.dataset import Collator, Labels, to_dataset
+from otklik.training.export import export
+from otklik.training.finetune import Settings, Stage, train
+from otklik.training.labels import digest
+
+_UNKNOWN = "<unk>", "[UNK]"
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """What there is to learn from. ``unlabelled``: rows with «text» and maybe «rating»; ``broad``: cases of many industries, written for the
+    project or read from the unlabelled texts; ``real``: the cases whose kind the model will be judged by."""
+
+    unlabelled: Sequence[dict[str, Any]]
+    broad: Sequence[Case]
+    real: Sequence[Case]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One text read by a model that was not trained on it: raw logits by label, and the scores of the rules."""
+
+    case: Case
+    labels: dict[str, float]
+    sentiments: dict[str, float]
+    rules: dict[str, float]
+
+
+def run(settings: Settings, corpus: Corpus, rules: Rules, folder: Path, cache: Path | None, *, resume: bool, quiet: bool = False) -> Checkpoint:
+    """Base → adapted → broad → real. Stages that ``folder`` holds already are not done again when ``resume`` is set."""
+    start = broad(settings, corpus, rules, folder, cache, resume=resume, quiet=quiet)
+    return real(settings, start, corpus.real, corpus.broad, rules, folder / "real", resume=resume, quiet=quiet)
+
+
+def broad(settings: Settings, corpus: Corpus, rules: Rules, folder: Path, cache: Path | None, *, resume: bool, quiet: bool = False) -> Path:
+    """The stages that see none of the real cases; the folder of the result. Cross-validation starts here, once for all folds."""
+    kept = folder / "broad"
+    if resume and checkpoints.is_saved(kept):
+        return kept
+    adapted = folder / "adapted"
+    if resume and checkpoints.is_saved(adapted):
+        current = checkpoints.load(adapted)
+    else:
+        current = checkpoints.create(load_base(settings.base, cache), Labels.of(rules.taxonomy), settings)
+        if settings.adapt.epochs and corpus.unlabelled:
+            _adapt(settings, current, corpus.unlabelled, rules, folder / "adapt-steps", resume=resume, quiet=quiet)
+        checkpoints.save(current, adapted)
+    if settings.broad.epochs and corpus.broad:
+        fit(settings, current, corpus.broad, settings.broad, rules, folder / "broad-steps", resume=resume, quiet=quiet)
+    checkpoints.save(current, kept)
+    return kept
+
+
+def _adapt(settings: Settings, current: Checkpoint, rows: Sequence[dict[str, Any]], rules: Rules, folder: Path, *, resume: bool, quiet: bool) -> None:
+    unknown = next(number for name in _UNKNOWN if (number := current.base.tokenizer.token_to_id(name)) is not None)
+    adapter = Adapter(current.network, unknown, (*current.base.special, unknown), weight=0.3)
+    cases = list(weak_cases(rules, rows))
+    train(adapter, to_dataset(cases, current.labels, rules.reader), _collator(settings, current), settings.adapt, settings, folder, resume=resume, quiet=quiet)
+
+
+def _collator(settings: Settings, current: Checkpoint) -> Collator:
+    return Collator(current.base.tokenizer, current.base.special, settings.window, settings.noise)
+
+
+def fit(
+    settings: Settings, current: Checkpoint, cases: Sequence[Case], stage: Stage, rules: Rules, folder: Path, *, resume: bool, quiet: bool = False
+) -> None:
+    """Trains a checkpoint on cases, in place."""
+    rows = to_dataset(cases, current.labels, rules.reader)
+    current.network.objective = settings.objective
+    train(current.network, rows, _collator(settings, current), stage, settings, folder, resume=resume, quiet=quiet)
+
+
+def real(
+    settings: Settings, start: Path, cases: Sequence[Case], replayed: Sequence[Case], rules: Rules, folder: Path, *, resume: bool, quiet: bool = False
+) -> Checkpoint:
+    """The last stage: the real cases, with a sample of the broad ones so that other industries are not forgotten."""
+    if resume and checkpoints.is_saved(folder):
+        return checkpoints.load(folder)
+    current = checkpoints.load(start)
+    sample = random.Random(settings.seed).sample(list(replayed), min(len(replayed), round(settings.replay * len(cases))))
+    fit(settings, current, [*cases, *sample], settings.real, rules, folder.with_name(f"{folder.name}-steps"), resume=resume, quiet=quiet)
+    checkpoints.save(current, folder)
+    return current
+
+
+def cross_validate(
+    settings: Settings, start: Path, corpus: Corpus, rules: Rules, folder: Path, folds: int, *, resume: bool, quiet: bool = False
+) -> Iterator[Prediction]:
+    """Each real case read by a model that never saw it. Folds follow the digest of the text, so a text stays in its fold."""
+    for fold in range(folds):
+        inside = [case for case in corpus.real if fold_of(case, folds) != fold]
+        outside = [case for case in corpus.real if fold_of(case, folds) == fold]
+        current = real(settings, start, inside, corpus.broad, rules, folder / f"fold-{fold}", resume=resume, quiet=quiet)
+        yield from predict(current, outside, rules)
+
+
+def fold_of(case: Case, folds: int) -> int:
+    """The fold that holds a case out."""
+    return int(digest(case.text), 16) % folds
+
+
+def predict(current: Checkpoint, cases: Sequence[Case], rules: Rules) -> Iterator[Prediction]:
+    """Reads cases with the exported model: what is measured is what is served."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "model"
+        export(current, rules.taxonomy, folder)
+        yield from predict_with(Classifier(folder), cases, rules)
+
+
+def predict_with(classifier: Classifier, cases: Sequence[Case], rules: Rules) -> Iterator[Prediction]:
+    """Raw logits and the scores of the rules, in the order of the cases."""
+    said = [rules.read(case.text) for case in cases]
+    manifest = classifier.manifest
+    for case, words, reading in zip(cases, said, classifier.read([each.document for each in said]), strict=True):
+        yield Prediction(
+            case,
+            dict(zip(manifest.labels, map(float, reading.labels), strict=True)),
+            dict(zip(manifest.sentiments, map(float, reading.sentiments), strict=True)),
+            {score.id: score.score for score in (*words.scores, *words.triggers)},
+        )
+
+
+def write_predictions(path: Path, predictions: Sequence[Prediction]) -> None:
+    """One line a text: its digest, the labels given and the logits; no text."""
+    lines = [
+        json.dumps(
+            {
+                "digest": digest(p.case.text),
+                "domain": p.case.domain,
+                "categories": p.case.categories,
+                "sentiment": p.case.sentiment,
+                "triggers": sorted(p.case.trigger_ids),
+                "labels": {label: round(value, 4) for label, value in p.labels.items()},
+                "sentiments": {label: round(value, 4) for label, value in p.sentiments.items()},
+                "rules": p.rules,
+            },
+            ensure_ascii=False,
+        )
+        for p in predictions
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
