@@ -91,7 +91,7 @@ class Analyzer:
         triggers = tuple(fired[label] for label in self.taxonomy.trigger if label in fired)
         attitude = joined.sentiment
         reasons = [*_unreadable(said.document), *_clashes(attitude, categories, customer_score)]
-        if said.document.tokens and _known_share(said.document) < manifest.unusual_below:
+        if said.document.tokens and known_share(said.document) < manifest.unusual_below:
             reasons.append("unusual_text")
         if any(_disagree(score.score, joined.probability(score.id)) for score in (*said.scores, *said.triggers) if score.id in known):
             reasons.append("engine_conflict")
@@ -134,7 +134,7 @@ def _words(document: Document) -> list[str]:
     return [token.word.norm for token in document.tokens if token.word.norm[0].isalpha()]
 
 
-def _known_share(document: Document) -> float:
+def known_share(document: Document) -> float:
     """Of the words, 0..1."""
     words = [token.word.known for token in document.tokens if token.word.norm[0].isalpha()]
     return sum(words) / max(len(words), 1)

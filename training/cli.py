@@ -3,85 +3,319 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from otklik.nlp.analyzer import Analyzer
+from otklik.nlp.analyzer import Analyzer, load_analyzer
+from otklik.nlp.artefact import ArtefactError, read_manifest, shipped, write_manifest
+from otklik.nlp.rules import Rules
 from otklik.nlp.vocabulary import VocabularyError
 from otklik.taxonomy.load import DEFAULT, TaxonomyError, load_taxonomy
-from otklik.training.benchmark import growth, throughput
-from otklik.training.cases import CasesError, read_cases, read_texts
+from otklik.training.cases import read_cases, read_rows, read_texts
 from otklik.training.evaluate import MIN_SUPPORT, LayerScore, evaluate
+from otklik.training.labels import join, texts_of
+from otklik.training.problems import TrainingError
+from otklik.training.speed import growth, throughput
 
-app = typer.Typer(help="Labelled cases: evaluate an engine on gold.", no_args_is_help=True, add_completion=False)
+if TYPE_CHECKING:
+    from otklik.training.run import Corpus
+
+# Torch and transformers take seconds to import: only the commands that train do so.
+app = typer.Typer(help="Otklik for ML engineers: train, calibrate, export, evaluate.", no_args_is_help=True, add_completion=False)
 console = Console()
-errors = Console(stderr=True)
+errors = Console(stderr=True, highlight=False)
+_SETTINGS = Path(__file__).with_name("finetune.toml")
 
 
 class Engine(StrEnum):
-    """Engines that can be evaluated."""
+    """Who answers."""
 
+    AUTO = "auto"
+    MODEL = "model"
     KEYWORD = "keyword"
 
 
-@app.callback()
-def _root() -> None:
-    """Keeps `evaluate` a command of its own, also while it is the only one."""
+class Task(StrEnum):
+    """A public benchmark of sentiment."""
+
+    SENTIRUEVAL2016 = "sentirueval2016"
+    RUSENTITWEET = "rusentitweet"
+
+
+TaxonomyOption = Annotated[str, typer.Option(help="released version, or a file")]
+RealOption = Annotated[list[Path], typer.Option("--real", help="labelled cases of the kind that the model will be judged by; JSONL")]
+CasesOption = Annotated[Path, typer.Option("--cases", help="folder of written cases")]
+LabelsOption = Annotated[Path, typer.Option("--labels", help="folder of labels without texts")]
+TextsOption = Annotated[list[Path] | None, typer.Option("--texts", help="JSONL with the texts of those labels, and unlabelled ones")]
+SettingsOption = Annotated[Path, typer.Option("--settings", help="settings of the run, TOML")]
+ResumeOption = Annotated[bool, typer.Option("--resume", help="go on where an interrupted run in the same folder was")]
+CacheOption = Annotated[Path | None, typer.Option("--cache", help="folder that keeps the converted encoder")]
+JsonOption = Annotated[Path | None, typer.Option("--json", help="write the figures here")]
+
+
+@app.command("finetune")
+def finetune_command(
+    out: Annotated[Path, typer.Option("-o", "--out", help="folder for checkpoints and the result")],
+    real: RealOption,
+    cases: CasesOption = Path("data/cases"),
+    labels: LabelsOption = Path("data/labels"),
+    texts: TextsOption = None,
+    settings: SettingsOption = _SETTINGS,
+    taxonomy: TaxonomyOption = DEFAULT,
+    cache: CacheOption = None,
+    resume: ResumeOption = False,
+) -> None:
+    """Base → adapted → broad → real; the last stage's checkpoint is OUT/real."""
+    from otklik.training.finetune import read_settings  # noqa: PLC0415
+    from otklik.training.run import run  # noqa: PLC0415
+
+    with _told():
+        loaded = load_taxonomy(taxonomy)
+        corpus = _corpus(loaded, real, cases, labels, texts or [])
+        start = time.monotonic()
+        run(read_settings(settings), corpus, Rules(loaded), out, cache, resume=resume)
+    console.print(f"{out / 'real'}: trained in {(time.monotonic() - start) / 60:.0f} minutes", highlight=False)
+
+
+@app.command("cross-validate")
+def cross_validate_command(
+    out: Annotated[Path, typer.Option("-o", "--out", help="folder for the folds; predictions.jsonl appears there")],
+    start: Annotated[Path, typer.Option(help="checkpoint that has seen none of the real cases, such as OUT/broad of finetune")],
+    real: RealOption,
+    cases: CasesOption = Path("data/cases"),
+    labels: LabelsOption = Path("data/labels"),
+    texts: TextsOption = None,
+    settings: SettingsOption = _SETTINGS,
+    folds: Annotated[int, typer.Option(min=2)] = 3,
+    taxonomy: TaxonomyOption = DEFAULT,
+    resume: ResumeOption = False,
+) -> None:
+    """Reads every real case with a model that has not learnt it."""
+    from otklik.training.finetune import read_settings  # noqa: PLC0415
+    from otklik.training.run import cross_validate, write_predictions  # noqa: PLC0415
+
+    with _told():
+        loaded = load_taxonomy(taxonomy)
+        corpus = _corpus(loaded, real, cases, labels, texts or [])
+        found = list(cross_validate(read_settings(settings), start, corpus, Rules(loaded), out, folds, resume=resume))
+    write_predictions(out / "predictions.jsonl", found)
+    console.print(f"{out / 'predictions.jsonl'}: {len(found)} texts in {folds} folds", highlight=False)
+
+
+def _corpus(loaded: Any, real: Sequence[Path], cases: Path, labels: Path, texts: Sequence[Path]) -> Corpus:
+    from otklik.training.run import Corpus  # noqa: PLC0415
+
+    judged = [case for path in real for case in read_cases(path, loaded)]
+    own = {case.text for case in judged}
+    written = [case for path in sorted(cases.glob("*.jsonl")) for case in read_cases(path, loaded)]
+    at_hand = texts_of(texts)
+    for path in sorted(labels.glob("*.jsonl")):
+        joined, missing = join(path, at_hand, loaded)
+        if missing:
+            errors.print(f"{path}: {missing} of {missing + len(joined)} texts are not at hand; name their files with --texts", markup=False)
+        written += joined
+    unlabelled = [row for path in texts for row in read_rows(path) if row["text"] not in own]
+    return Corpus(unlabelled, [case for case in written if case.text not in own], judged)
+
+
+@app.command("export")
+def export_command(
+    checkpoint: Annotated[Path, typer.Argument(help="folder that finetune wrote")],
+    out: Annotated[Path, typer.Argument(help="model folder to write")],
+    compare: Annotated[Path | None, typer.Option(help="texts (JSONL) on which the artefact is compared with the checkpoint")] = None,
+    taxonomy: TaxonomyOption = DEFAULT,
+) -> None:
+    """Checkpoint → artefact, not calibrated yet; with --compare the proof that both say the same."""
+    from otklik.training import checkpoint as checkpoints  # noqa: PLC0415
+    from otklik.training.export import export, parity  # noqa: PLC0415
+
+    with _told():
+        loaded = load_taxonomy(taxonomy)
+        current = checkpoints.load(checkpoint)
+        manifest = export(current, loaded, out)
+        console.print(f"{out}: {manifest.version}, {sum(file.stat().st_size for file in out.iterdir()) / 1e6:.1f} MB", highlight=False)
+        if compare:
+            found = parity(current, out, read_texts(compare), Rules(loaded).reader)
+            pairs = found.texts * len(current.labels.multi)
+            console.print(
+                f"{found.texts} texts: {found.labels} of {pairs} labels and {found.sentiments} sentiments differ, furthest logit {found.furthest:.3f}",
+                highlight=False,
+            )
+
+
+@app.command("calibrate")
+def calibrate_command(
+    model: Annotated[Path, typer.Argument(help="model folder; its manifest is written anew")],
+    predictions: Annotated[Path, typer.Option(help="predictions.jsonl of cross-validate")],
+    dev: Annotated[Path, typer.Option(help="labelled cases that the rules were not written by, in the cross-validation too")],
+    json_path: JsonOption = None,
+    taxonomy: TaxonomyOption = DEFAULT,
+) -> None:
+    """Probabilities, thresholds and the border of doubt."""
+    from otklik.nlp.classifier import Classifier  # noqa: PLC0415
+    from otklik.training.calibrate import calibrate, doubt  # noqa: PLC0415
+    from otklik.training.labels import digest  # noqa: PLC0415
+    from otklik.training.run import predict_with, read_predictions  # noqa: PLC0415
+
+    with _told():
+        loaded = load_taxonomy(taxonomy)
+        cases = read_cases(dev, loaded)
+        own = {digest(case.text) for case in cases}
+        found = read_predictions(predictions)
+        before = read_manifest(model)
+        after = calibrate(before, found, [p for p in found if p.case.id in own])
+        write_manifest(model, after)
+        shown = doubt(before, after, list(predict_with(Classifier(model), cases, Rules(loaded))))
+    console.print(f"calibration error of labels {shown.ece_before:.4f} → {shown.ece_after:.4f}, of sentiment {shown.sentiment_ece:.4f}", highlight=False)
+    for coverage, score in shown.risk.items():
+        console.print(f"surest {coverage:4.0%}: micro-F1 of categories {score:.3f}", highlight=False)
+    if json_path:
+        _write(json_path, asdict(shown))
 
 
 @app.command("evaluate")
 def evaluate_command(
     gold: Annotated[Path, typer.Option(help="labelled cases, JSONL")],
-    engine: Annotated[Engine, typer.Option(help="who answers")] = Engine.KEYWORD,
-    taxonomy: Annotated[str, typer.Option(help="released version, or a file")] = DEFAULT,
-    json_path: Annotated[Path | None, typer.Option("--json", help="write the figures here")] = None,
+    engine: Annotated[Engine, typer.Option(help="who answers")] = Engine.AUTO,
+    model: Annotated[Path | None, typer.Option(help="model folder; else the one that came with the package")] = None,
+    train: Annotated[Path | None, typer.Option(help="also train the rivals on these cases and show them beside")] = None,
+    taxonomy: TaxonomyOption = DEFAULT,
+    json_path: JsonOption = None,
 ) -> None:
-    """Precision, recall and F1 of an engine on labelled cases."""
+    """Precision, recall and F1 on labelled cases; with --train a table with the rivals, trained in the same run."""
     with _told():
         loaded = load_taxonomy(taxonomy)
         cases = read_cases(gold, loaded)
-        analyzer = Analyzer(loaded)
-    analyses = [analyzer.analyze(case.text) for case in track(cases, description="Reading", console=errors, transient=True)]
+        analyzer = Analyzer(loaded) if engine is Engine.KEYWORD else load_analyzer(loaded, model)
+        texts = [case.text for case in cases]
+        analyses = analyzer.analyze_all(texts, engine=engine.value)
     report = evaluate(loaded, cases, analyses)
-    console.print(
-        f"{gold}: {report.cases} cases, engine {engine.value}, taxonomy {loaded.id} {loaded.version}", highlight=False, soft_wrap=True
-    )
+    console.print(f"{gold}: {report.cases} cases, {analyzer.version(engine.value)}, taxonomy {loaded.id} {loaded.version}", highlight=False, soft_wrap=True)
     for name, layer in report.layers.items():
         console.print(_table(name, layer))
+    content = {"gold": gold.name, "engine": analyzer.version(engine.value), "taxonomy_version": loaded.version, **report.as_json()}
+    if train:
+        from otklik.training.rivals import compare  # noqa: PLC0415
+
+        with _told():
+            rows = compare(loaded, read_cases(train, loaded), cases)
+        rows = {analyzer.version(engine.value): report, **rows}
+        console.print(_side_by_side(rows))
+        content["rivals"] = {name: {layer: score.macro_f1 for layer, score in row.layers.items()} for name, row in rows.items()}
     if json_path:
-        content = {"gold": gold.name, "engine": engine.value, "taxonomy_version": loaded.version, **report.as_json()}
-        json_path.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        _write(json_path, content)
+
+
+def _side_by_side(rows: dict[str, Any]) -> Table:
+    table = Table(title=f"macro-F1 / micro-F1, labels with {MIN_SUPPORT} gold cases or more", title_justify="left")
+    table.add_column("who")
+    for layer in ("categories", "sentiment", "triggers"):
+        table.add_column(layer, justify="right")
+    for name, report in rows.items():
+        scores = (report.layers[layer] for layer in ("categories", "sentiment", "triggers"))
+        table.add_row(name, *(f"{'–' if score.macro_f1 is None else format(score.macro_f1, '.3f')} / {score.micro_f1:.3f}" for score in scores))
+    return table
+
+
+@app.command("card")
+def card_command(
+    model: Annotated[Path, typer.Argument(help="model folder; its card is written anew")],
+    real: RealOption,
+    gold: Annotated[list[Path], typer.Option(help="labelled cases to score; JSONL")],
+    cases: CasesOption = Path("data/cases"),
+    labels: LabelsOption = Path("data/labels"),
+    texts: TextsOption = None,
+    taxonomy: TaxonomyOption = DEFAULT,
+) -> None:
+    """MODEL_CARD.md with the data, the figures by label and domain, and the limits."""
+    from otklik.training.card import card, write_card  # noqa: PLC0415
+
+    with _told():
+        loaded = load_taxonomy(taxonomy)
+        analyzer = load_analyzer(loaded, model)
+        at_hand = texts_of(texts or [])
+        data = {f"real feedback, labelled: {path.stem}": read_cases(path, loaded) for path in real}
+        data |= {f"real feedback, labelled for this model: {path.stem}": join(path, at_hand, loaded)[0] for path in sorted(labels.glob("*.jsonl"))}
+        data["written for the project: data/cases"] = [case for path in sorted(cases.glob("*.jsonl")) for case in read_cases(path, loaded)]
+        scored = {}
+        for path in gold:
+            asked = read_cases(path, loaded)
+            scored[f"Figures on {path.stem}"] = (asked, analyzer.analyze_all([case.text for case in asked]))
+        write_card(model, card(read_manifest(model), loaded, data, scored))
+    console.print(f"{model}: card written", highlight=False)
 
 
 @app.command("benchmark")
 def benchmark_command(
-    files: Annotated[list[Path], typer.Argument(help="JSONL files with «text»")],
-    taxonomy: Annotated[str, typer.Option(help="released version, or a file")] = DEFAULT,
+    task: Annotated[Task, typer.Argument(help="which public benchmark")],
+    train: Annotated[list[Path], typer.Option(help="its training part, JSONL")],
+    test: Annotated[Path, typer.Option(help="any held-out part of the same form, JSONL")],
+    checkpoint: Annotated[Path | None, typer.Option(help="start from this checkpoint, else from the shipped model")] = None,
+    epochs: Annotated[float, typer.Option(min=0.01)] = 3.0,
+    json_path: JsonOption = None,
 ) -> None:
-    """Texts a second, peak memory, and how time grows with length; keyword engine, one thread."""
+    """Trains the sentiment task on one part and scores another: macro-F1 with its 95 % interval."""
+    from otklik.training.benchmark import benchmark  # noqa: PLC0415
+
     with _told():
-        texts = [text for path in files for text in read_texts(path)]
-        analyzer = Analyzer(load_taxonomy(taxonomy))
-    speed = throughput(analyzer, texts)
+        found = benchmark(task.value, [row for path in train for row in read_rows(path)], read_rows(test), checkpoint or shipped(), epochs)
     console.print(
-        f"{speed.texts} texts, {speed.characters / speed.texts:.0f} characters each: {speed.texts / speed.seconds:.0f} texts/s "
-        f"({speed.texts / speed.cpu_seconds:.0f} per CPU second, {speed.characters / speed.cpu_seconds / 1e6:.2f} million characters), "
-        f"peak {speed.peak_mb:.0f} MB",
+        f"{task.value}: {found.texts} texts of {test.name}, macro-F1 over {', '.join(found.averaged)} {found.macro_f1:.4f} "
+        f"[{found.low:.4f}, {found.high:.4f}], micro-F1 {found.micro_f1:.4f}, trained on {found.trained} texts",
         highlight=False,
         soft_wrap=True,
     )
+    if json_path:
+        _write(json_path, asdict(found))
+
+
+@app.command("speed")
+def speed_command(
+    files: Annotated[list[Path], typer.Argument(help="JSONL files with «text»")],
+    engine: Annotated[Engine, typer.Option(help="who answers")] = Engine.AUTO,
+    model: Annotated[Path | None, typer.Option(help="model folder; else the one that came with the package")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="also time the plain pipeline of transformers, fp32, with this checkpoint")] = None,
+    words: Annotated[str, typer.Option(help="only texts of so many words, as 15-30")] = "1-100000",
+    most: Annotated[int, typer.Option(help="at most so many texts", min=1)] = 100_000,
+    taxonomy: TaxonomyOption = DEFAULT,
+) -> None:
+    """Texts a second, latency of one text, peak memory, and how time grows with length."""
+    with _told():
+        low, high = (int(number) for number in words.split("-"))
+        texts = [text for path in files for text in read_texts(path) if low <= len(text.split()) <= high][:most]
+        loaded = load_taxonomy(taxonomy)
+        analyzer = Analyzer(loaded) if engine is Engine.KEYWORD else load_analyzer(loaded, model)
+    found = throughput(analyzer, texts)
+    console.print(
+        f"{analyzer.version()}: {found.texts} texts, {found.characters / found.texts:.0f} characters each: {found.texts / found.seconds:.0f} texts/s "
+        f"({found.texts / found.cpu_seconds:.0f} per CPU second), one text {found.latency_ms:.1f} ms, peak {found.peak_mb:.0f} MB",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if checkpoint:
+        from otklik.training.rivals import pipeline_speed  # noqa: PLC0415
+
+        rate, latency = pipeline_speed(checkpoint, texts)
+        console.print(
+            f"transformers pipeline, fp32: {rate:.0f} texts/s, one text {latency:.1f} ms; ratio {found.texts / found.seconds / rate:.1f} in texts/s, "
+            f"{latency / found.latency_ms:.1f} in latency",
+            highlight=False,
+            soft_wrap=True,
+        )
+        return
     for step in growth(analyzer, texts):
         console.print(
-            f"{step.characters:>7} characters: {step.cpu_seconds * 1000:8.1f} ms, {step.cpu_seconds / step.characters * 1e6:.2f} µs each",
-            highlight=False,
+            f"{step.characters:>7} characters: {step.cpu_seconds * 1000:8.1f} ms, {step.cpu_seconds / step.characters * 1e6:.2f} µs each", highlight=False
         )
 
 
@@ -90,9 +324,13 @@ def _told() -> Iterator[None]:
     """What is wrong with a file is told without a traceback; exit status 2."""
     try:
         yield
-    except (TaxonomyError, VocabularyError, CasesError) as error:
+    except (TaxonomyError, VocabularyError, ArtefactError, TrainingError) as error:
         errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(2) from error
+
+
+def _write(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 
 def _table(name: str, layer: LayerScore) -> Table:

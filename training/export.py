@@ -24,7 +24,7 @@ from otklik.training.base import LOADED, Base
 from otklik.training.checkpoint import Checkpoint
 from otklik.training.dataset import Labels
 from otklik.training.graph import to_graph, to_state
-from otklik.training.network import Network, Objective
+from otklik.training.network import RARE, Network, Objective
 
 PLAIN = Calibration(slope=1.0, rule=0.0, bias=0.0, threshold=0.5)
 
@@ -107,7 +107,7 @@ def extend(checkpoint: Checkpoint, labels: Labels) -> Checkpoint:
     if old == new:
         return checkpoint
     network = Network(
-        checkpoint.base.encoder, len(new.multi), len(new.sentiments), checkpoint.network.objective, checkpoint.network.head[0].p
+        checkpoint.base.encoder, len(new.multi), len(new.sentiments), checkpoint.network.objective, checkpoint.network.head[1].p
     )
     state = checkpoint.network.state_dict()
     names = (*old.multi, *old.sentiments, None)
@@ -116,7 +116,7 @@ def extend(checkpoint: Checkpoint, labels: Labels) -> Checkpoint:
     weight, bias = state[f"head.{last}.weight"], state[f"head.{last}.bias"]
     torch.manual_seed(0)
     state[f"head.{last}.weight"] = torch.stack([weight[names.index(n)] if n in names else torch.randn(weight.shape[1]) * 0.02 for n in wanted])
-    state[f"head.{last}.bias"] = torch.stack([bias[names.index(n)] if n in names else torch.tensor(-3.0) for n in wanted])
+    state[f"head.{last}.bias"] = torch.stack([bias[names.index(n)] if n in names else torch.tensor(RARE) for n in wanted])
     network.load_state_dict(state)
     return Checkpoint(network.eval(), checkpoint.base, new, checkpoint.window)
 

@@ -14,11 +14,12 @@ from torch import nn
 from transformers import Trainer, TrainingArguments, get_linear_schedule_with_warmup, set_seed
 from transformers.trainer_utils import get_last_checkpoint
 
+from otklik.training.problems import TrainingError
 from otklik.training.dataset import Noise
 from otklik.training.network import Objective
 
 
-class SettingsError(ValueError):
+class SettingsError(TrainingError):
     """A settings file that is not whole; the message names every key."""
 
 

@@ -11,6 +11,7 @@ from openvino import opset13 as op
 
 Array = np.ndarray[Any, Any]
 _ENCODER = "encoder."
+_HEAD_EPSILON = 1e-5  # what torch takes
 
 
 class _Weights:
@@ -57,8 +58,7 @@ def to_graph(state: Mapping[str, Array], layers: int, heads: int, epsilon: float
     for layer in range(layers):
         value = _layer(weights, f"{_ENCODER}encoder.layer.{layer}.", value, bias, heads, width, epsilon)
     passages = op.matmul(spread, value, transpose_a=False, transpose_b=False)
-    hidden = op.gelu(weights.linear(passages, "head.1"), "erf")
-    outputs = weights.linear(hidden, "head.4")
+    outputs = weights.linear(weights.norm(passages, "head.0", _HEAD_EPSILON), "head.2")
     outputs.output(0).get_tensor().set_names({"outputs"})
     return ov.Model([op.result(outputs)], [ids, spread], "otklik")
 

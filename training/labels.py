@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from otklik.taxonomy.model import Taxonomy
-from otklik.training.cases import Case, CasesError, Quote
+from otklik.training.cases import Case, CasesError, Quote, read_rows
 
 
 def digest(text: str) -> str:
@@ -21,9 +20,8 @@ def texts_of(files: Iterable[Path]) -> dict[str, dict[str, Any]]:
     """Rows of JSONL files by the digest of their «text». Raises `CasesError`."""
     found: dict[str, dict[str, Any]] = {}
     for path in files:
-        for row in _rows(path):
-            if isinstance(row.get("text"), str):
-                found.setdefault(digest(row["text"]), row)
+        for row in read_rows(path):
+            found.setdefault(digest(row["text"]), row)
     return found
 
 
@@ -38,7 +36,7 @@ def join(labels: Path, texts: Mapping[str, Mapping[str, Any]], taxonomy: Taxonom
     cases: list[Case] = []
     problems: list[str] = []
     missing = 0
-    for number, row in enumerate(_rows(labels), start=1):
+    for number, row in enumerate(read_rows(labels, "digest"), start=1):
         text = texts.get(row["digest"])
         strange = [label for label in (*row["categories"], *(trigger["id"] for trigger in row["triggers"])) if label not in known]
         strange += [row["sentiment"]] if row["sentiment"] not in sentiments else []
@@ -63,13 +61,3 @@ def _case(row: Mapping[str, Any], text: Mapping[str, Any]) -> Case:
         domain=str(text.get("domain") or ""),
         evidence={label: tuple((start, stop) for start, stop in places) for label, places in row["categories"].items()},
     )
-
-
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-        for line in lines:
-            if line.strip():
-                yield json.loads(line)
-    except (OSError, ValueError) as error:
-        raise CasesError([f"{path}: cannot be read as JSON lines: {error}"]) from error

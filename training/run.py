@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 
+from otklik.nlp.analyzer import known_share
 from otklik.nlp.classifier import Classifier
 from otklik.nlp.rules import Rules
 from otklik.training import checkpoint as checkpoints
 from otklik.training.adapt import Adapter, weak_cases
 from otklik.training.base import load_base
-from otklik.training.cases import Case
+from otklik.training.cases import Case, CasesError, Quote
 from otklik.training.checkpoint import Checkpoint
 from otklik.training.dataset import Collator, Labels, to_dataset
 from otklik.training.export import export
@@ -44,6 +45,7 @@ class Prediction:
     labels: dict[str, float]
     sentiments: dict[str, float]
     rules: dict[str, float]
+    known: float | None = None  # share of the words that the dictionary knows
 
 
 def run(settings: Settings, corpus: Corpus, rules: Rules, folder: Path, cache: Path | None, *, resume: bool, quiet: bool = False) -> Checkpoint:
@@ -138,6 +140,7 @@ def predict_with(classifier: Classifier, cases: Sequence[Case], rules: Rules) ->
             dict(zip(manifest.labels, map(float, reading.labels), strict=True)),
             dict(zip(manifest.sentiments, map(float, reading.sentiments), strict=True)),
             {score.id: score.score for score in (*words.scores, *words.triggers)},
+            known_share(words.document),
         )
 
 
@@ -154,6 +157,7 @@ def write_predictions(path: Path, predictions: Sequence[Prediction]) -> None:
                 "labels": {label: round(value, 4) for label, value in p.labels.items()},
                 "sentiments": {label: round(value, 4) for label, value in p.sentiments.items()},
                 "rules": p.rules,
+                "known": p.known,
             },
             ensure_ascii=False,
         )
@@ -161,3 +165,17 @@ def write_predictions(path: Path, predictions: Sequence[Prediction]) -> None:
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def read_predictions(path: Path) -> list[Prediction]:
+    """What `write_predictions` wrote; the cases come back with their labels and without texts. Raises `CasesError`."""
+    found = []
+    try:
+        for line in path.read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            quotes = tuple(Quote(trigger, "") for trigger in row["triggers"])
+            case = Case(row["digest"], "", tuple(row["categories"]), row["sentiment"], quotes, row["domain"])
+            found.append(Prediction(case, row["labels"], row["sentiments"], row["rules"], row["known"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CasesError([f"{path}: not a file of predictions ({error}); otklik-train cross-validate writes them"]) from error
+    return found

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from otklik.nlp.artefact import Calibration, Manifest
+from otklik.nlp.hybrid import joined_logit
+from otklik.training.calibrate import calibrate, doubt, expected_error, margin, probabilities
+from otklik.training.cases import Case, Quote
+from otklik.training.run import Prediction
+
+PLAIN = Calibration(1.0, 0.0, 0.0, 0.5)
+SENTIMENTS = ("negative", "neutral", "positive", "mixed")
+
+
+def manifest() -> Manifest:
+    return Manifest(
+        version="x",
+        taxonomy_id="t",
+        taxonomy_version="1",
+        origin="",
+        categories=("common", "rare"),
+        triggers=("cry",),
+        sentiments=SENTIMENTS,
+        window=64,
+        special=(0, 2, 1),
+        calibration=dict.fromkeys(("common", "rare", "cry"), PLAIN),
+        sentiment_temperature=1.0,
+        sentiment_bias=dict.fromkeys(SENTIMENTS, 0.0),
+        unusual_below=0.0,
+        review_below=0.0,
+    )
+
+
+def predictions(seed: int, count: int = 600) -> list[Prediction]:
+    """A model that is three times too sure of itself and a rule that is right four times of five."""
+    generator = np.random.default_rng(seed)
+    found = []
+    for number in range(count):
+        true = {label: float(generator.normal(mean, 1.5)) for label, mean in (("common", -1.0), ("rare", -3.5), ("cry", -2.0))}
+        given = {label for label, value in true.items() if generator.random() < expit(value)}
+        rules = {label: 1.0 for label in true if (label in given) == (generator.random() < 0.8)}
+        attitude = generator.integers(4)
+        logits = generator.normal(0, 1, 4)
+        logits[attitude] += 2
+        case = Case(str(number), "", tuple(sorted(given - {"cry"})), SENTIMENTS[attitude], tuple(Quote("cry", "") for _ in given & {"cry"}))
+        found.append(Prediction(case, {k: v * 3 for k, v in true.items()}, dict(zip(SENTIMENTS, map(float, logits * 3), strict=True)), rules, 1.0))
+    return found
+
+
+def test_calibration_makes_probabilities_honest_on_texts_that_it_has_not_seen() -> None:
+    learnt, asked = predictions(1), predictions(2)
+    after = calibrate(manifest(), learnt, learnt)
+    shown = doubt(manifest(), after, asked)
+    assert shown.ece_after < 0.5 * shown.ece_before
+    assert shown.sentiment_ece < 0.1
+    assert 0.2 < after.calibration["common"].slope < 0.8
+    assert after.calibration["common"].rule > 0.5  # the rule is worth listening to
+    assert shown.risk[0.5] > shown.risk[1.0] + 0.03  # the surest half is clearly better
+
+
+def test_a_rare_label_keeps_near_the_threshold_of_its_layer() -> None:
+    after = calibrate(manifest(), predictions(1), predictions(3))
+    thresholds = {label: c.threshold for label, c in after.calibration.items()}
+    assert all(0.2 <= threshold <= 0.62 for threshold in thresholds.values())
+
+
+def test_the_border_of_doubt_takes_a_fifth_of_the_texts() -> None:
+    learnt = predictions(1)
+    after = calibrate(manifest(), learnt, learnt)
+    share = np.mean([margin(after, prediction) < after.review_below for prediction in learnt])
+    assert share == pytest.approx(0.2, abs=0.01)
+
+
+def test_nothing_to_learn_from_is_an_error() -> None:
+    with pytest.raises(ValueError, match="needs predictions"):
+        calibrate(manifest(), [], [])
+    without = [Prediction(Case("1", "", (), "neutral", ()), p.labels, p.sentiments, {}, 1.0) for p in predictions(1, 20)]
+    with pytest.raises(ValueError, match="no case has any of common, rare"):
+        calibrate(manifest(), without, without)
+
+
+def test_training_and_serving_join_the_rules_by_the_same_formula() -> None:
+    (prediction,) = predictions(5, 1)
+    calibration = Calibration(0.7, 1.3, -0.4, 0.4)
+    served = expit(joined_logit(calibration, prediction.labels["common"], prediction.rules.get("common", 0.0)))
+    assert float(probabilities("common", calibration, [prediction])[0]) == pytest.approx(served)
+
+
+def test_expected_error_by_hand() -> None:
+    assert expected_error(np.array([0.9, 0.9, 0.1, 0.1]), np.array([1, 0, 0, 0])) == pytest.approx(0.5 * 0.4 + 0.5 * 0.1)
+    assert expected_error(np.array([1.0, 0.0]), np.array([1, 0])) == 0.0

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from otklik.taxonomy.model import Taxonomy
+from otklik.training.cases import CasesError
+from otklik.training.labels import digest, join, texts_of
+
+FILES = sorted((ROOT / "data" / "labels").glob("*.jsonl"))
+TEXT = "Жду третью неделю. Верните деньги!"
+
+
+def write(path: Path, *rows: object) -> Path:
+    path.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows) + "\n", encoding="utf-8")
+    return path
+
+
+def row(**changes: object) -> dict[str, object]:
+    start = TEXT.index("Верните")
+    return {
+        "digest": digest(TEXT),
+        "categories": {"fulfilment.delay": [[0, 18]], "money.refund": [[start, len(TEXT)]]},
+        "sentiment": "negative",
+        "triggers": [{"id": "refund_demand", "start": start, "stop": start + 14}],
+        **changes,
+    }
+
+
+def test_labels_find_their_texts(tmp_path: Path, taxonomy: Taxonomy) -> None:
+    texts = texts_of([write(tmp_path / "t.jsonl", {"text": TEXT, "domain": "shop"}, {"text": "Другое"})])
+    (case,), missing = join(write(tmp_path / "l.jsonl", row(), row(digest=digest("нет такого"))), texts, taxonomy)
+    assert missing == 1
+    assert (case.categories, case.sentiment, case.domain) == (("fulfilment.delay", "money.refund"), "negative", "shop")
+    assert case.triggers[0].quote == "Верните деньги"
+    assert TEXT[slice(*case.evidence["fulfilment.delay"][0])] == "Жду третью неделю."
+
+
+def test_every_problem_is_told(tmp_path: Path, taxonomy: Taxonomy) -> None:
+    labels = write(tmp_path / "l.jsonl", row(categories={"money.none": []}), row(sentiment="sad"))
+    with pytest.raises(CasesError, match=r"money\.none") as told:
+        join(labels, {}, taxonomy)
+    assert [problem.split(": ")[0].rpartition(":")[2] for problem in told.value.problems] == ["1", "2"]
+
+
+def test_files_without_what_is_needed_are_told(tmp_path: Path) -> None:
+    with pytest.raises(CasesError, match=r"t\.jsonl:1: a JSON object with «text»"):
+        texts_of([write(tmp_path / "t.jsonl", {"words": "нет"})])
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_shipped_labels_hold_no_words_of_others(path: Path, taxonomy: Taxonomy) -> None:
+    assert not re.search("[а-яё]", path.read_text(encoding="utf-8"), re.IGNORECASE)
+    cases, missing = join(path, {}, taxonomy)
+    assert (len(cases), missing > 1000) == (0, True)
+
+
+def test_shipped_labels_fit_their_texts(taxonomy: Taxonomy, shared_data: Path) -> None:
+    texts = texts_of([*(shared_data / "unlabelled").glob("*.jsonl"), *(shared_data / "public").glob("sentirueval2016_*.jsonl")])
+    held_out = texts_of([shared_data / "labelled" / "dev.jsonl", shared_data / "labelled" / "train.jsonl"])
+    for path in FILES:
+        cases, missing = join(path, texts, taxonomy)
+        assert missing == 0
+        assert all(0 <= start < stop <= len(case.text) for case in cases for places in case.evidence.values() for start, stop in places)
+        assert all(trigger.quote for case in cases for trigger in case.triggers)
+        assert not {digest(case.text) for case in cases} & set(held_out)

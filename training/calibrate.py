@@ -1,0 +1,192 @@
+"""Logits → probabilities, thresholds and doubts, chosen on predictions of models that had not seen the texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit, log_softmax, logit
+from sklearn.metrics import f1_score
+
+from otklik.nlp.artefact import Calibration, Manifest
+from otklik.training.run import Prediction
+
+Array = np.ndarray[Any, Any]
+# Strength of the pull, in squared logits, of a label's slope towards 1 and of its trust in the rules towards that of its layer.
+_SLOPE_PULL, _RULE_PULL, _BIAS_PULL = 4.0, 2.0, 0.1
+_THRESHOLDS = np.round(np.arange(0.2, 0.62, 0.02), 2)
+_PULL = 30  # texts: a label with so many cases has half a word in its own threshold, the other half is the layer's
+_BIASES = np.round(np.arange(-1.5, 1.6, 0.25), 2)
+_BINS = 15  # of the expected calibration error, as in Guo et al. 2017
+REVIEWED = 0.2  # share of the texts that a person is asked to look at for a low margin
+_COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Errors and doubt on some texts. ``ece``: expected calibration error of categories and triggers, before and after.
+
+    ``risk``: micro-F1 of the categories over the surest share of the texts.
+    """
+
+    texts: int
+    ece_before: float
+    ece_after: float
+    sentiment_ece: float
+    risk: dict[float, float]
+
+
+def calibrate(manifest: Manifest, predictions: Sequence[Prediction], untouched: Sequence[Prediction]) -> Manifest:
+    """The manifest with everything that depends on probabilities.
+
+    ``predictions``: texts read by models that had not learnt them. ``untouched``: those of them that the words of the rules were not chosen by
+    either; how far the rules can be trusted is measured there. Raises ValueError where a layer has no text to learn from.
+    """
+    if not predictions or not untouched:
+        raise ValueError("calibration needs predictions, and some on texts that the rules were not written by")
+    calibration: dict[str, Calibration] = {}
+    for layer in (manifest.categories, manifest.triggers):
+        trust = _common_trust(layer, untouched)
+        fitted = {label: _fit(label, predictions, trust) for label in layer}
+        calibration |= _thresholds(layer, fitted, predictions)
+    bias = _sentiment_bias(manifest.sentiments, predictions)
+    changed = replace(
+        manifest,
+        calibration=calibration,
+        sentiment_bias=bias,
+        sentiment_temperature=_temperature(manifest.sentiments, bias, predictions),
+        unusual_below=round(float(np.quantile([p.known for p in predictions if p.known is not None] or [0.0], 0.01)), 3),
+    )
+    margins = [margin(changed, prediction) for prediction in predictions]
+    return replace(changed, review_below=round(float(np.quantile(margins, REVIEWED)), 4))
+
+
+def _columns(label: str, predictions: Sequence[Prediction]) -> tuple[Array, Array, Array]:
+    """Logits, scores of the rules, truth (0/1) of one label."""
+    return (
+        np.array([p.labels[label] for p in predictions]),
+        np.array([p.rules.get(label, 0.0) for p in predictions]),
+        np.array([label in p.case.categories or label in p.case.trigger_ids for p in predictions], float),
+    )
+
+
+def _loss(values: Array, truth: Array) -> float:
+    return float(np.logaddexp(0, values).sum() - (truth * values).sum())
+
+
+def _common_trust(layer: Sequence[str], predictions: Sequence[Prediction]) -> float:
+    """One weight of the rules' score for a whole layer."""
+    columns = [_columns(label, predictions) for label in layer]
+    logits, rules, truth = (np.concatenate(part) for part in zip(*columns, strict=True))
+    found = minimize(lambda w: _loss(w[0] * logits + w[1] * rules + w[2], truth), np.array([1.0, 0.0, 0.0]), method="BFGS")
+    return max(float(found.x[1]), 0.0)
+
+
+def _fit(label: str, predictions: Sequence[Prediction], trust: float) -> Calibration:
+    """Platt scaling (1999) with the score of the rules as a second voice, pulled towards what the layer says where cases are few."""
+    logits, rules, truth = _columns(label, predictions)
+
+    def loss(w: Array) -> float:
+        pull = _SLOPE_PULL * (w[0] - 1) ** 2 + _RULE_PULL * (w[1] - trust) ** 2 + _BIAS_PULL * w[2] ** 2
+        return _loss(w[0] * logits + w[1] * rules + w[2], truth) + float(pull)
+
+    slope, rule, bias = (round(float(value), 4) for value in minimize(loss, np.array([1.0, trust, 0.0]), method="BFGS").x)
+    return Calibration(max(slope, 0.0), max(rule, 0.0), bias, 0.5)
+
+
+def probabilities(label: str, calibration: Calibration, predictions: Sequence[Prediction]) -> Array:
+    """Of one label, a value a text."""
+    logits, rules, _ = _columns(label, predictions)
+    values: Array = expit(calibration.slope * logits + calibration.rule * rules + calibration.bias)
+    return values
+
+
+def _thresholds(layer: Sequence[str], fitted: Mapping[str, Calibration], predictions: Sequence[Prediction]) -> dict[str, Calibration]:
+    """The threshold with the best F1, between the layer's common one and the label's own by the number of its cases."""
+    scores = np.array([probabilities(label, fitted[label], predictions) for label in layer])
+    truth = np.array([_columns(label, predictions)[2] for label in layer])
+    counted = truth.sum(axis=1) > 0
+    if not counted.any():
+        raise ValueError(f"no case has any of {', '.join(layer)}: calibrate on cases that do")
+    by_label = np.array(
+        [[f1_score(truth[row], scores[row] >= t, zero_division=0.0) if counted[row] else 0.0 for t in _THRESHOLDS] for row in range(len(layer))]
+    )
+    common = float(_THRESHOLDS[by_label[counted].mean(axis=0).argmax()])
+    chosen = {}
+    for row, label in enumerate(layer):
+        support = truth[row].sum()
+        own = float(_THRESHOLDS[by_label[row].argmax()]) if support else common
+        chosen[label] = replace(fitted[label], threshold=round(float((support * own + _PULL * common) / (support + _PULL)), 3))
+    return chosen
+
+
+def _sentiments(names: Sequence[str], predictions: Sequence[Prediction]) -> tuple[Array, Array]:
+    return np.array([[p.sentiments[name] for name in names] for p in predictions]), np.array([names.index(p.case.sentiment) for p in predictions])
+
+
+def _sentiment_bias(names: Sequence[str], predictions: Sequence[Prediction]) -> dict[str, float]:
+    """Added to the logits for the best macro-F1; coordinate search from 0."""
+    logits, truth = _sentiments(names, predictions)
+    bias = np.zeros(len(names))
+    best = f1_score(truth, logits.argmax(axis=1), average="macro")
+    for _ in range(2):
+        for place in range(len(names)):
+            for value in _BIASES:
+                tried = bias.copy()
+                tried[place] = value
+                score = f1_score(truth, (logits + tried).argmax(axis=1), average="macro")
+                if score > best + 1e-4:
+                    best, bias = score, tried
+    return {name: round(float(value), 3) for name, value in zip(names, bias, strict=True)}
+
+
+def _temperature(names: Sequence[str], bias: Mapping[str, float], predictions: Sequence[Prediction]) -> float:
+    """The temperature (Guo et al. 2017) with the least log loss."""
+    logits, truth = _sentiments(names, predictions)
+    shifted = logits + np.array([bias[name] for name in names])
+    rows = np.arange(len(truth))
+    found = minimize(lambda w: float(-log_softmax(shifted / np.exp(w[0]), axis=1)[rows, truth].mean()), np.array([0.0]), method="BFGS")
+    return round(float(np.exp(found.x[0])), 4)
+
+
+def margin(manifest: Manifest, prediction: Prediction) -> float:
+    """The same as `nlp.hybrid.Joined.margin`: logits between the most doubtful category and its threshold."""
+    found = []
+    for label in manifest.categories:
+        c = manifest.calibration[label]
+        value = c.slope * prediction.labels[label] + c.rule * prediction.rules.get(label, 0.0) + c.bias
+        found.append(abs(value - float(logit(c.threshold))))
+    return min(found)
+
+
+def doubt(before: Manifest, after: Manifest, predictions: Sequence[Prediction]) -> Doubt:
+    """How honest the probabilities are on other texts than those that they were fitted on."""
+    names = after.sentiments
+    logits, truth = _sentiments(names, predictions)
+    shares = np.exp(log_softmax((logits + np.array([after.sentiment_bias[name] for name in names])) / after.sentiment_temperature, axis=1))
+    sure = np.argsort([-margin(after, prediction) for prediction in predictions], kind="stable")
+    given = np.array([probabilities(label, after.calibration[label], predictions) >= after.calibration[label].threshold for label in after.categories]).T
+    wanted = np.array([_columns(label, predictions)[2] for label in after.categories]).T.astype(bool)
+    risk = {}
+    for coverage in _COVERAGES:
+        kept = sure[: max(1, round(coverage * len(sure)))]
+        risk[coverage] = round(float(f1_score(wanted[kept], given[kept], average="micro", zero_division=0.0)), 4)
+    return Doubt(
+        len(predictions), _ece(before, predictions), _ece(after, predictions), expected_error(shares.max(axis=1), shares.argmax(axis=1) == truth), risk
+    )
+
+
+def _ece(manifest: Manifest, predictions: Sequence[Prediction]) -> float:
+    scores = np.concatenate([probabilities(label, manifest.calibration[label], predictions) for label in manifest.labels])
+    truth = np.concatenate([_columns(label, predictions)[2] for label in manifest.labels])
+    return expected_error(scores, truth)
+
+
+def expected_error(scores: Array, truth: Array) -> float:
+    """Expected calibration error: the gap between score and share of truth, over equal bins, weighted by their size."""
+    bins = np.minimum((scores * _BINS).astype(int), _BINS - 1)
+    gaps = [abs(scores[bins == b].mean() - truth[bins == b].mean()) * (bins == b).mean() for b in range(_BINS) if (bins == b).any()]
+    return round(float(sum(gaps)), 4)

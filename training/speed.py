@@ -1,0 +1,67 @@
+"""How fast an engine reads, how much memory it holds, and how its time grows with the length of a text."""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from otklik.nlp.analyzer import Analyzer
+
+_LENGTHS = (1_000, 10_000, 100_000)  # code points
+_REPEATS = 3
+_BATCH = 64  # texts, as the batch command reads them
+_ALONE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Throughput:
+    """One pass over some texts in batches, beginning with cold caches. ``peak_mb`` is of the process since its start; ``latency_ms`` the median
+    of texts read alone."""
+
+    texts: int
+    characters: int
+    seconds: float
+    cpu_seconds: float
+    peak_mb: float
+    latency_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """Best CPU time of `_REPEATS` readings of one text of ``characters`` code points."""
+
+    characters: int
+    cpu_seconds: float
+
+
+def throughput(analyzer: Analyzer, texts: Sequence[str]) -> Throughput:
+    """Reads every text once, `_BATCH` together, and then some of them alone."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    for start in range(0, len(texts), _BATCH):
+        analyzer.analyze_all(texts[start : start + _BATCH])
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    latencies = []
+    for text in texts[:_ALONE]:
+        start_alone = time.perf_counter()
+        analyzer.analyze(text)
+        latencies.append(time.perf_counter() - start_alone)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000  # kilobytes on Linux
+    return Throughput(len(texts), sum(map(len, texts)), wall, cpu, peak, statistics.median(latencies) * 1000)
+
+
+def growth(analyzer: Analyzer, texts: Sequence[str]) -> list[Growth]:
+    """Reads ever longer texts, made of the given ones joined and, where they are too few, repeated."""
+    joined = " ".join(texts)
+    joined *= 1 + _LENGTHS[-1] // max(len(joined), 1)
+    grown = []
+    for length in _LENGTHS:
+        times = []
+        for _ in range(_REPEATS):
+            start = time.process_time()
+            analyzer.analyze(joined[:length])
+            times.append(time.process_time() - start)
+        grown.append(Growth(length, min(times)))
+    return grown
