@@ -30,13 +30,15 @@ class Analyzer:
     """Built once per taxonomy and model; shared by threads. Without a model the rules answer alone and say so."""
 
     def __init__(self, taxonomy: Taxonomy, classifier: Classifier | None = None) -> None:
-        """Raises `VocabularyError` where the taxonomy holds words that would never match, `ArtefactError` where the model is for another one."""
+        """Raises `VocabularyError` for words of the taxonomy that would never match, `ArtefactError` for a model of another taxonomy."""
         self.taxonomy = taxonomy
         self.rules = Rules(taxonomy)
         self._classifier = classifier
         if classifier and (classifier.manifest.taxonomy_id, classifier.manifest.taxonomy_version) != (taxonomy.id, taxonomy.base_version):
             trained = f"{classifier.manifest.taxonomy_id} {classifier.manifest.taxonomy_version}"
-            message = f"the model was trained for taxonomy {trained}, not {taxonomy.id} {taxonomy.base_version}: set OTKLIK_TAXONOMY or retrain"
+            message = (
+                f"the model was trained for taxonomy {trained}, not {taxonomy.id} {taxonomy.base_version}: set OTKLIK_TAXONOMY or retrain"
+            )
             raise ArtefactError("model_taxonomy", message)
 
     @property
@@ -56,7 +58,9 @@ class Analyzer:
         """
         return self.analyze_all([text], [customer_score], engine)[0]
 
-    def analyze_all(self, texts: Sequence[str], customer_scores: Iterable[float | None] | None = None, engine: Engine = "auto") -> list[Analysis]:
+    def analyze_all(
+        self, texts: Sequence[str], customer_scores: Iterable[float | None] | None = None, engine: Engine = "auto"
+    ) -> list[Analysis]:
         """Several texts, in order; each answer is the same as alone."""
         if engine == "model" and not self._classifier:
             raise ArtefactError("model_unavailable", "no model is at hand; ask with engine auto or keyword")
@@ -68,7 +72,9 @@ class Analyzer:
         worded = [each for each in said if _words(each.document)]
         readings = iter(self._classifier.read([each.document for each in worded]) if worded else [])
         return [
-            self._by_both(self._classifier, each, next(readings), score) if _words(each.document) else self._by_rules(each, score, engine="model")
+            self._by_both(self._classifier, each, next(readings), score)
+            if _words(each.document)
+            else self._by_rules(each, score, engine="model")
             for each, score in zip(said, scores, strict=True)
         ]
 
@@ -125,7 +131,7 @@ class Analyzer:
 
 
 def load_analyzer(taxonomy: Taxonomy, model: Path | None = None, threads: int = 0) -> Analyzer:
-    """With the model of a folder, else the one that came with the package, else the rules alone. Raises `ArtefactError` for a broken one."""
+    """With the model of a folder, else the shipped one, else the rules alone. Raises `ArtefactError` for a broken one."""
     folder = model or shipped()
     return Analyzer(taxonomy, Classifier(folder, threads) if folder else None)
 

@@ -85,11 +85,13 @@ def read_manifest(folder: Path) -> Manifest:
             raise ArtefactError("model_format", f"{folder}: format {found}, but this Otklik reads {FORMAT}; export the model again")
         for name, expected in content.pop("digests").items():
             _check(folder / name, expected)
-        calibration = {label: Calibration(**values) for label, values in content.pop("calibration").items()}
-        lists = {name: tuple(content.pop(name)) for name in ("categories", "triggers", "sentiments", "special")}
-        return Manifest(calibration=calibration, **lists, **content)
+        content["calibration"] = {label: Calibration(**values) for label, values in content["calibration"].items()}
+        content |= {name: tuple(content[name]) for name in ("categories", "triggers", "sentiments", "special")}
+        return Manifest(**content)
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ArtefactError("model_broken", f"{file}: not a manifest of format {FORMAT} ({error}); fetch or export the model again") from error
+        raise ArtefactError(
+            "model_broken", f"{file}: not a manifest of format {FORMAT} ({error}); fetch or export the model again"
+        ) from error
 
 
 def _check(path: Path, expected: str) -> None:
@@ -97,7 +99,9 @@ def _check(path: Path, expected: str) -> None:
         raise ArtefactError("model_broken", f"{path}: missing; fetch or export the model again")
     found = file_digest(path)
     if found != expected:
-        raise ArtefactError("model_broken", f"{path}: digest {found[:12]}…, the manifest says {expected[:12]}…; fetch or export the model again")
+        raise ArtefactError(
+            "model_broken", f"{path}: digest {found[:12]}…, the manifest says {expected[:12]}…; fetch or export the model again"
+        )
 
 
 def file_digest(path: Path) -> str:

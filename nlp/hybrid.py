@@ -81,7 +81,9 @@ class Joined:
 
     def _likeliest(self, logits: Array) -> tuple[str, float]:
         names = self._manifest.sentiments
-        biased = np.array([float(logit) + self._manifest.sentiment_bias[name] for name, logit in zip(names, logits, strict=True)], np.float32)
+        biased = np.array(
+            [float(logit) + self._manifest.sentiment_bias[name] for name, logit in zip(names, logits, strict=True)], np.float32
+        )
         shares = softmax(biased / np.float32(self._manifest.sentiment_temperature), 0)
         best = int(shares.argmax())
         return names[best], float(shares[best])

@@ -71,7 +71,10 @@ def encode(tokenizer: Tokenizer, passages: Sequence[str]) -> list[list[int]]:
 
 
 def pack(passages: Sequence[Sequence[int]], bos: int, eos: int, size: int) -> list[Window]:
-    """Whole passages, in order, into windows of at most ``size`` tokens with ``bos`` and ``eos``; a longer passage fills several. Nothing is cut off."""
+    """Whole passages, in order, into windows of at most ``size`` tokens with ``bos`` and ``eos``.
+
+    A passage that is longer fills several; nothing is cut off.
+    """
     windows: list[Window] = []
     ids: list[int] = [bos]
     members: list[tuple[int, int, int]] = []
@@ -96,7 +99,7 @@ def pack(passages: Sequence[Sequence[int]], bos: int, eos: int, size: int) -> li
 
 
 def fill(windows: Sequence[Window], pad: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """``ids`` (windows, tokens), filled up with ``pad``, and ``spread`` (windows, passages, tokens): rows that average a passage's tokens."""
+    """``ids`` (windows, tokens), filled up with ``pad``, and ``spread`` (windows, passages, tokens), whose rows average tokens."""
     longest = max(len(window.ids) for window in windows)
     most = max(len(window.passages) for window in windows)
     ids = np.full((len(windows), longest), pad, np.int64)

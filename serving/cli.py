@@ -19,7 +19,7 @@ from otklik.nlp.artefact import ArtefactError
 from otklik.nlp.masking import Masker
 from otklik.nlp.morphology import Morphology
 from otklik.nlp.vocabulary import VocabularyError
-from otklik.serving.label import Labeller, LabelError, Row, Summary, label_file
+from otklik.serving.label import LabelError, Labeller, Row, Summary, label_file
 from otklik.serving.schemas import ClassifyResponse, Result
 from otklik.serving.settings import Settings
 from otklik.taxonomy.load import TaxonomyError, load_taxonomy

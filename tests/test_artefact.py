@@ -134,7 +134,9 @@ def test_missing_and_foreign_files_are_told(made: tuple[Checkpoint, Path], tmp_p
         assert told.value.code == code
 
 
-def test_an_export_that_fails_leaves_the_old_model(made: tuple[Checkpoint, Path], taxonomy: Taxonomy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_export_that_fails_leaves_the_old_model(
+    made: tuple[Checkpoint, Path], taxonomy: Taxonomy, monkeypatch: pytest.MonkeyPatch
+) -> None:
     current, folder = made
     before = read_manifest(folder)
     monkeypatch.setattr("otklik.training.export.write_manifest", lambda *_: 1 / 0)

@@ -42,7 +42,18 @@ def test_cutting_keeps_the_vectors_and_the_pieces_of_russian_text(bundled: Base)
 
 @pytest.mark.parametrize(
     ("piece", "kept"),
-    [("▁номер", True), ("ами", True), ("▁Номер", False), ("▁fi", True), ("▁hotel", False), ("😡", True), ("▁", True), ("日", False), ("№", True), ("ї", False)],
+    [
+        ("▁номер", True),
+        ("ами", True),
+        ("▁Номер", False),
+        ("▁fi", True),
+        ("▁hotel", False),
+        ("😡", True),
+        ("▁", True),
+        ("日", False),
+        ("№", True),
+        ("ї", False),
+    ],
 )
 def test_which_pieces_stay(piece: str, kept: bool) -> None:
     assert is_kept(piece) is kept

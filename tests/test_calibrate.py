@@ -45,7 +45,9 @@ def predictions(seed: int, count: int = 600) -> list[Prediction]:
         logits = generator.normal(0, 1, 4)
         logits[attitude] += 2
         case = Case(str(number), "", tuple(sorted(given - {"cry"})), SENTIMENTS[attitude], tuple(Quote("cry", "") for _ in given & {"cry"}))
-        found.append(Prediction(case, {k: v * 3 for k, v in true.items()}, dict(zip(SENTIMENTS, map(float, logits * 3), strict=True)), rules, 1.0))
+        found.append(
+            Prediction(case, {k: v * 3 for k, v in true.items()}, dict(zip(SENTIMENTS, map(float, logits * 3), strict=True)), rules, 1.0)
+        )
     return found
 
 

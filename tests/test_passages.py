@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,7 +35,7 @@ def test_passages_are_in_order_and_hold_every_word(reader: Reader, text: str) ->
     document = reader.read(text)
     spans = split(document)
     assert all(start < stop for start, stop in spans)
-    assert all(before[1] <= after[0] for before, after in zip(spans, spans[1:], strict=False))
+    assert all(before[1] <= after[0] for before, after in pairwise(spans))
     for token in document.tokens:
         assert any(start <= token.start and token.stop <= stop for start, stop in spans), text
 

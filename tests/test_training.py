@@ -81,7 +81,13 @@ def test_a_row_says_which_passage_shows_a_label(taxonomy: Taxonomy, rules: Rules
 
 def test_a_batch_holds_every_passage_of_every_text(tiny: Base, taxonomy: Taxonomy, rules: Rules) -> None:
     labels = Labels.of(taxonomy)
-    rows = list(to_dataset([*CASES, Case("long", "Очень долго ждали. " * 60, ("fulfilment.delay",), "negative", ()), Case("none", "", (), "neutral", ())], labels, rules.reader))
+    rows = list(
+        to_dataset(
+            [*CASES, Case("long", "Очень долго ждали. " * 60, ("fulfilment.delay",), "negative", ()), Case("none", "", (), "neutral", ())],
+            labels,
+            rules.reader,
+        )
+    )
     batch = Collator(tiny.tokenizer, tiny.special, 64, None)(rows)
     assert batch["present"].sum(1).tolist() == [len(row["passages"]) for row in rows]
     assert batch["ids"].shape[0] > len(rows)  # the long text fills several windows
@@ -96,7 +102,9 @@ def test_typos_touch_the_wanted_share_of_the_letters() -> None:
     assert 0.1 < changed / len(text.split()) < 0.6
 
 
-def trained(tiny: Base, taxonomy: Taxonomy, rules: Rules, settings: Settings, folder: Path, cases: Sequence[Case] = CASES) -> checkpoints.Checkpoint:
+def trained(
+    tiny: Base, taxonomy: Taxonomy, rules: Rules, settings: Settings, folder: Path, cases: Sequence[Case] = CASES
+) -> checkpoints.Checkpoint:
     current = checkpoints.create(tiny, Labels.of(taxonomy), settings)
     fit(replace(settings, noise=replace(settings.noise, typos=0.0)), current, cases, settings.real, rules, folder, resume=False, quiet=True)
     return current
@@ -141,7 +149,9 @@ def test_a_run_that_was_cut_off_goes_on_from_its_checkpoint(
         assert torch.allclose(resumed.network.state_dict()[name], tensor, atol=2e-2), name
 
 
-def test_each_real_case_is_read_by_a_model_that_never_saw_it(tiny: Base, taxonomy: Taxonomy, rules: Rules, settings: Settings, tmp_path: Path) -> None:
+def test_each_real_case_is_read_by_a_model_that_never_saw_it(
+    tiny: Base, taxonomy: Taxonomy, rules: Rules, settings: Settings, tmp_path: Path
+) -> None:
     start = tmp_path / "start"
     checkpoints.save(trained(tiny, taxonomy, rules, settings, tmp_path / "steps"), start)
     corpus = Corpus([], CASES[:2], CASES)
@@ -212,5 +222,3 @@ def test_own_cases_mark_their_evidence(taxonomy: Taxonomy) -> None:
     assert len(cases) >= 1900
     assert len({case.text for case in cases}) == len(cases)
     assert sum(bool(case.evidence) for case in cases) > 1000
-
-

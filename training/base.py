@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
-from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel, PreTrainedModel
+from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel
 
 from otklik.training.problems import TrainingError
 
@@ -41,7 +41,7 @@ class BaseError(TrainingError):
 class Base:
     """An encoder of the BERT family and the tokenizer that goes with it. ``origin`` names where it is from, for the model card."""
 
-    encoder: PreTrainedModel
+    encoder: Any  # a `PreTrainedModel`, whose parts transformers does not type
     tokenizer: Tokenizer
     origin: str
 
@@ -54,7 +54,9 @@ class Base:
     def _id(self, *names: str) -> int:
         found = [number for name in names if (number := self.tokenizer.token_to_id(name)) is not None]
         if not found:
-            raise BaseError(f"{self.origin}: the tokenizer has none of {', '.join(names)}; Otklik reads models of the BERT and XLM-R families")
+            raise BaseError(
+                f"{self.origin}: the tokenizer has none of {', '.join(names)}; Otklik reads models of the BERT and XLM-R families"
+            )
         return found[0]
 
     def save(self, folder: Path) -> None:

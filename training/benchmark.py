@@ -53,7 +53,10 @@ class Outcome:
 def benchmark(
     task: str, train_rows: Sequence[Mapping[str, Any]], test_rows: Sequence[Mapping[str, Any]], start: Path | None, epochs: float
 ) -> Outcome:
-    """Trains on one part and scores the other. ``start``: a checkpoint or a model folder. Raises `TrainingError` for rows without a known class."""
+    """Trains on one part and scores the other. ``start``: a checkpoint or a model folder.
+
+    Raises `TrainingError` for rows without a known class.
+    """
     key, classes = _TASKS[task]
     if start is None:
         raise TrainingError("no model came with this package: name a checkpoint with --checkpoint")
@@ -64,7 +67,9 @@ def benchmark(
     current = checkpoints.load(start) if checkpoints.is_saved(start) else restore(start, settings.objective, settings.dropout)
     labels = Labels((), (), classes)
     network = Network(current.base.encoder, 0, len(classes), settings.objective, settings.dropout)
-    found = _learn(replace(settings.broad, epochs=epochs, batch=32), settings, replace(current, network=network, labels=labels), learnt, asked)
+    found = _learn(
+        replace(settings.broad, epochs=epochs, batch=32), settings, replace(current, network=network, labels=labels), learnt, asked
+    )
     truth = np.array([classes.index(case.sentiment) for case in asked])
     return _outcome(truth, found, classes, len(learnt))
 

@@ -42,8 +42,8 @@ class Doubt:
 def calibrate(manifest: Manifest, predictions: Sequence[Prediction], untouched: Sequence[Prediction]) -> Manifest:
     """The manifest with everything that depends on probabilities.
 
-    ``predictions``: texts read by models that had not learnt them. ``untouched``: those of them that the words of the rules were not chosen by
-    either; how far the rules can be trusted is measured there. Raises ValueError where a layer has no text to learn from.
+    ``predictions``: texts read by models that had not learnt them. ``untouched``: those of them that the words of the rules were not
+    chosen by either; how far the rules can be trusted is measured there. Raises ValueError where a layer has no text to learn from.
     """
     if not predictions or not untouched:
         raise ValueError("calibration needs predictions, and some on texts that the rules were not written by")
@@ -112,7 +112,10 @@ def _thresholds(layer: Sequence[str], fitted: Mapping[str, Calibration], predict
     if not counted.any():
         raise ValueError(f"no case has any of {', '.join(layer)}: calibrate on cases that do")
     by_label = np.array(
-        [[f1_score(truth[row], scores[row] >= t, zero_division=0.0) if counted[row] else 0.0 for t in _THRESHOLDS] for row in range(len(layer))]
+        [
+            [f1_score(truth[row], scores[row] >= t, zero_division=0.0) if counted[row] else 0.0 for t in _THRESHOLDS]
+            for row in range(len(layer))
+        ]
     )
     common = float(_THRESHOLDS[by_label[counted].mean(axis=0).argmax()])
     chosen = {}
@@ -124,7 +127,9 @@ def _thresholds(layer: Sequence[str], fitted: Mapping[str, Calibration], predict
 
 
 def _sentiments(names: Sequence[str], predictions: Sequence[Prediction]) -> tuple[Array, Array]:
-    return np.array([[p.sentiments[name] for name in names] for p in predictions]), np.array([names.index(p.case.sentiment) for p in predictions])
+    return np.array([[p.sentiments[name] for name in names] for p in predictions]), np.array(
+        [names.index(p.case.sentiment) for p in predictions]
+    )
 
 
 def _sentiment_bias(names: Sequence[str], predictions: Sequence[Prediction]) -> dict[str, float]:
@@ -168,14 +173,20 @@ def doubt(before: Manifest, after: Manifest, predictions: Sequence[Prediction]) 
     logits, truth = _sentiments(names, predictions)
     shares = np.exp(log_softmax((logits + np.array([after.sentiment_bias[name] for name in names])) / after.sentiment_temperature, axis=1))
     sure = np.argsort([-margin(after, prediction) for prediction in predictions], kind="stable")
-    given = np.array([probabilities(label, after.calibration[label], predictions) >= after.calibration[label].threshold for label in after.categories]).T
+    given = np.array(
+        [probabilities(label, after.calibration[label], predictions) >= after.calibration[label].threshold for label in after.categories]
+    ).T
     wanted = np.array([_columns(label, predictions)[2] for label in after.categories]).T.astype(bool)
     risk = {}
     for coverage in _COVERAGES:
         kept = sure[: max(1, round(coverage * len(sure)))]
         risk[coverage] = round(float(f1_score(wanted[kept], given[kept], average="micro", zero_division=0.0)), 4)
     return Doubt(
-        len(predictions), _ece(before, predictions), _ece(after, predictions), expected_error(shares.max(axis=1), shares.argmax(axis=1) == truth), risk
+        len(predictions),
+        _ece(before, predictions),
+        _ece(after, predictions),
+        expected_error(shares.max(axis=1), shares.argmax(axis=1) == truth),
+        risk,
     )
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from otklik.training.problems import TrainingError
 from otklik.taxonomy.model import Taxonomy
+from otklik.training.problems import TrainingError
 
 
 class CasesError(TrainingError):
@@ -45,7 +45,7 @@ class Case:
 
     @property
     def marked(self) -> dict[str, list[tuple[int, int]]]:
-        """Where labels are shown, ``[start, stop)`` of the text by label: evidence of categories, first occurrence of the quotes of triggers."""
+        """``[start, stop)`` of the text by label: evidence of categories, first occurrence of the quotes of triggers."""
         spans = {label: list(given) for label, given in self.evidence.items()}
         for trigger in self.triggers:
             start = self.text.find(trigger.quote)

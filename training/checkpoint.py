@@ -11,11 +11,11 @@ from tokenizers import Tokenizer
 from torch import nn
 from transformers import BertConfig, BertModel
 
-from otklik.training.problems import TrainingError
 from otklik.training.base import LOADED, Base
 from otklik.training.dataset import Labels
 from otklik.training.finetune import Settings
 from otklik.training.network import Network, Objective
+from otklik.training.problems import TrainingError
 
 _WEIGHTS, _ABOUT, _TOKENIZER = "network.safetensors", "network.json", "tokenizer.json"
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 from otklik.nlp.analyzer import Analyzer, load_analyzer
@@ -70,6 +69,9 @@ def finetune_command(
     cases: CasesOption = Path("data/cases"),
     labels: LabelsOption = Path("data/labels"),
     texts: TextsOption = None,
+    start: Annotated[
+        Path | None, typer.Option(help="only the last stage, from this checkpoint or model folder; new labels may be added")
+    ] = None,
     settings: SettingsOption = _SETTINGS,
     taxonomy: TaxonomyOption = DEFAULT,
     cache: CacheOption = None,
@@ -77,14 +79,17 @@ def finetune_command(
 ) -> None:
     """Base → adapted → broad → real; the last stage's checkpoint is OUT/real."""
     from otklik.training.finetune import read_settings  # noqa: PLC0415
-    from otklik.training.run import run  # noqa: PLC0415
+    from otklik.training.run import go_on, run  # noqa: PLC0415
 
     with _told():
         loaded = load_taxonomy(taxonomy)
         corpus = _corpus(loaded, real, cases, labels, texts or [])
-        start = time.monotonic()
-        run(read_settings(settings), corpus, Rules(loaded), out, cache, resume=resume)
-    console.print(f"{out / 'real'}: trained in {(time.monotonic() - start) / 60:.0f} minutes", highlight=False)
+        began = time.monotonic()
+        if start:
+            go_on(read_settings(settings), start, corpus, Rules(loaded), out, resume=resume)
+        else:
+            run(read_settings(settings), corpus, Rules(loaded), out, cache, resume=resume)
+    console.print(f"{out / 'real'}: trained in {(time.monotonic() - began) / 60:.1f} minutes", highlight=False)
 
 
 @app.command("cross-validate")
@@ -148,7 +153,8 @@ def export_command(
             found = parity(current, out, read_texts(compare), Rules(loaded).reader)
             pairs = found.texts * len(current.labels.multi)
             console.print(
-                f"{found.texts} texts: {found.labels} of {pairs} labels and {found.sentiments} sentiments differ, furthest logit {found.furthest:.3f}",
+                f"{found.texts} texts: {found.labels} of {pairs} labels and {found.sentiments} sentiments differ, "
+                f"furthest logit {found.furthest:.3f}",
                 highlight=False,
             )
 
@@ -176,7 +182,10 @@ def calibrate_command(
         after = calibrate(before, found, [p for p in found if p.case.id in own])
         write_manifest(model, after)
         shown = doubt(before, after, list(predict_with(Classifier(model), cases, Rules(loaded))))
-    console.print(f"calibration error of labels {shown.ece_before:.4f} → {shown.ece_after:.4f}, of sentiment {shown.sentiment_ece:.4f}", highlight=False)
+    console.print(
+        f"calibration error of labels {shown.ece_before:.4f} → {shown.ece_after:.4f}, of sentiment {shown.sentiment_ece:.4f}",
+        highlight=False,
+    )
     for coverage, score in shown.risk.items():
         console.print(f"surest {coverage:4.0%}: micro-F1 of categories {score:.3f}", highlight=False)
     if json_path:
@@ -200,7 +209,11 @@ def evaluate_command(
         texts = [case.text for case in cases]
         analyses = analyzer.analyze_all(texts, engine=engine.value)
     report = evaluate(loaded, cases, analyses)
-    console.print(f"{gold}: {report.cases} cases, {analyzer.version(engine.value)}, taxonomy {loaded.id} {loaded.version}", highlight=False, soft_wrap=True)
+    console.print(
+        f"{gold}: {report.cases} cases, {analyzer.version(engine.value)}, taxonomy {loaded.id} {loaded.version}",
+        highlight=False,
+        soft_wrap=True,
+    )
     for name, layer in report.layers.items():
         console.print(_table(name, layer))
     content = {"gold": gold.name, "engine": analyzer.version(engine.value), "taxonomy_version": loaded.version, **report.as_json()}
@@ -223,7 +236,9 @@ def _side_by_side(rows: dict[str, Any]) -> Table:
         table.add_column(layer, justify="right")
     for name, report in rows.items():
         scores = (report.layers[layer] for layer in ("categories", "sentiment", "triggers"))
-        table.add_row(name, *(f"{'–' if score.macro_f1 is None else format(score.macro_f1, '.3f')} / {score.micro_f1:.3f}" for score in scores))
+        table.add_row(
+            name, *(f"{'–' if score.macro_f1 is None else format(score.macro_f1, '.3f')} / {score.micro_f1:.3f}" for score in scores)
+        )
     return table
 
 
@@ -245,7 +260,10 @@ def card_command(
         analyzer = load_analyzer(loaded, model)
         at_hand = texts_of(texts or [])
         data = {f"real feedback, labelled: {path.stem}": read_cases(path, loaded) for path in real}
-        data |= {f"real feedback, labelled for this model: {path.stem}": join(path, at_hand, loaded)[0] for path in sorted(labels.glob("*.jsonl"))}
+        data |= {
+            f"real feedback, labelled for this model: {path.stem}": join(path, at_hand, loaded)[0]
+            for path in sorted(labels.glob("*.jsonl"))
+        }
         data["written for the project: data/cases"] = [case for path in sorted(cases.glob("*.jsonl")) for case in read_cases(path, loaded)]
         scored = {}
         for path in gold:
@@ -284,7 +302,9 @@ def speed_command(
     files: Annotated[list[Path], typer.Argument(help="JSONL files with «text»")],
     engine: Annotated[Engine, typer.Option(help="who answers")] = Engine.AUTO,
     model: Annotated[Path | None, typer.Option(help="model folder; else the one that came with the package")] = None,
-    checkpoint: Annotated[Path | None, typer.Option(help="also time the plain pipeline of transformers, fp32, with this checkpoint")] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="also time the plain pipeline of transformers, fp32, with this checkpoint")
+    ] = None,
     words: Annotated[str, typer.Option(help="only texts of so many words, as 15-30")] = "1-100000",
     most: Annotated[int, typer.Option(help="at most so many texts", min=1)] = 100_000,
     taxonomy: TaxonomyOption = DEFAULT,
@@ -297,7 +317,8 @@ def speed_command(
         analyzer = Analyzer(loaded) if engine is Engine.KEYWORD else load_analyzer(loaded, model)
     found = throughput(analyzer, texts)
     console.print(
-        f"{analyzer.version()}: {found.texts} texts, {found.characters / found.texts:.0f} characters each: {found.texts / found.seconds:.0f} texts/s "
+        f"{analyzer.version()}: {found.texts} texts, {found.characters / found.texts:.0f} characters each: "
+        f"{found.texts / found.seconds:.0f} texts/s "
         f"({found.texts / found.cpu_seconds:.0f} per CPU second), one text {found.latency_ms:.1f} ms, peak {found.peak_mb:.0f} MB",
         highlight=False,
         soft_wrap=True,
@@ -307,7 +328,8 @@ def speed_command(
 
         rate, latency = pipeline_speed(checkpoint, texts)
         console.print(
-            f"transformers pipeline, fp32: {rate:.0f} texts/s, one text {latency:.1f} ms; ratio {found.texts / found.seconds / rate:.1f} in texts/s, "
+            f"transformers pipeline, fp32: {rate:.0f} texts/s, one text {latency:.1f} ms; "
+            f"ratio {found.texts / found.seconds / rate:.1f} in texts/s, "
             f"{latency / found.latency_ms:.1f} in latency",
             highlight=False,
             soft_wrap=True,
@@ -315,7 +337,8 @@ def speed_command(
         return
     for step in growth(analyzer, texts):
         console.print(
-            f"{step.characters:>7} characters: {step.cpu_seconds * 1000:8.1f} ms, {step.cpu_seconds / step.characters * 1e6:.2f} µs each", highlight=False
+            f"{step.characters:>7} characters: {step.cpu_seconds * 1000:8.1f} ms, {step.cpu_seconds / step.characters * 1e6:.2f} µs each",
+            highlight=False,
         )
 
 

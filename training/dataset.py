@@ -45,7 +45,7 @@ class Labels:
 
 
 def to_dataset(cases: Sequence[Case], labels: Labels, reader: Reader) -> Dataset:
-    """A row a case: ``passages``, ``labels`` (0/1), ``sentiment`` (number), ``places`` (a row of 0/1/`UNKNOWN` a passage), ``length`` (characters)."""
+    """A row a case: ``passages``, ``labels`` (0/1), ``sentiment`` (number), ``places`` (by passage, 0/1/`UNKNOWN`), ``length``."""
     return Dataset.from_list([_row(case, labels, reader) for case in cases])
 
 
@@ -59,7 +59,8 @@ def _row(case: Case, labels: Labels, reader: Reader) -> dict[str, Any]:
         column = labels.multi.index(label)
         for row, passage in zip(places, raw, strict=True):
             row[column] = float(
-                passage is not None and any(min(stop, passage.stop) - max(start, passage.start) >= min(_MARKED, stop - start) for start, stop in marked)
+                passage is not None
+                and any(min(stop, passage.stop) - max(start, passage.start) >= min(_MARKED, stop - start) for start, stop in marked)
             )
     return {
         "passages": [document.text[start:stop] for start, stop in spans],
@@ -92,7 +93,9 @@ class Collator:
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
         """Targets as tensors; see `Network.forward` for the shapes."""
         bos, eos, pad = self.special
-        windows, members, places = [], [], []
+        windows: list[Window] = []
+        members: list[list[tuple[int, int]]] = []
+        places = []
         width = len(rows[0]["labels"])
         for row in rows:
             passages, targets = row["passages"], row["places"]

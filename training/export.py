@@ -84,7 +84,9 @@ def restore(folder: Path, objective: Objective, dropout: float) -> Checkpoint:
         pad_token_id=manifest.special[2],
         **options,
     )
-    base = Base(BertModel(config, add_pooling_layer=False), Tokenizer.from_file(str(folder / TOKENIZER)), f"{manifest.version}: {manifest.origin}")
+    base = Base(
+        BertModel(config, add_pooling_layer=False), Tokenizer.from_file(str(folder / TOKENIZER)), f"{manifest.version}: {manifest.origin}"
+    )
     labels = Labels(manifest.categories, manifest.triggers, manifest.sentiments)
     network = Network(base.encoder, len(labels.multi), len(labels.sentiments), objective, dropout)
     network.load_state_dict(state)
@@ -115,7 +117,9 @@ def extend(checkpoint: Checkpoint, labels: Labels) -> Checkpoint:
     last = max(int(name.split(".")[1]) for name in state if name.startswith("head."))
     weight, bias = state[f"head.{last}.weight"], state[f"head.{last}.bias"]
     torch.manual_seed(0)
-    state[f"head.{last}.weight"] = torch.stack([weight[names.index(n)] if n in names else torch.randn(weight.shape[1]) * 0.02 for n in wanted])
+    state[f"head.{last}.weight"] = torch.stack(
+        [weight[names.index(n)] if n in names else torch.randn(weight.shape[1]) * 0.02 for n in wanted]
+    )
     state[f"head.{last}.bias"] = torch.stack([bias[names.index(n)] if n in names else torch.tensor(RARE) for n in wanted])
     network.load_state_dict(state)
     return Checkpoint(network.eval(), checkpoint.base, new, checkpoint.window)
@@ -123,7 +127,7 @@ def extend(checkpoint: Checkpoint, labels: Labels) -> Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """Artefact against checkpoint on some texts, before calibration: ``furthest`` in logits, ``labels`` and ``sentiments`` that differ at 0.5."""
+    """Artefact against checkpoint, before calibration: ``furthest`` in logits; how many ``labels`` (at 0.5) and ``sentiments`` differ."""
 
     texts: int
     furthest: float

@@ -14,9 +14,9 @@ from torch import nn
 from transformers import Trainer, TrainingArguments, get_linear_schedule_with_warmup, set_seed
 from transformers.trainer_utils import get_last_checkpoint
 
-from otklik.training.problems import TrainingError
 from otklik.training.dataset import Noise
 from otklik.training.network import Objective
+from otklik.training.problems import TrainingError
 
 
 class SettingsError(TrainingError):
@@ -115,8 +115,11 @@ def train(
 
 
 def groups(network: nn.Module, stage: Stage) -> list[dict[str, Any]]:
-    """Parameters with their rates: the head's, and one for each layer of the encoder, falling towards the embeddings; no decay for norms and biases."""
-    layers = 1 + max((int(name.split("encoder.layer.")[1].split(".")[0]) for name, _ in network.named_parameters() if "encoder.layer." in name), default=-1)
+    """Parameters with their rates: the head's, and one a layer, falling towards the embeddings. Norms and biases do not decay."""
+    layers = 1 + max(
+        (int(name.split("encoder.layer.")[1].split(".")[0]) for name, _ in network.named_parameters() if "encoder.layer." in name),
+        default=-1,
+    )
     by_kind: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if "encoder.layer." in name:

@@ -84,7 +84,9 @@ def _layer(weights: _Weights, name: str, value: Any, bias: Any, heads: int, widt
     )
     attended = op.transpose(op.scaled_dot_product_attention(query, key, content, bias), order)
     attended = op.reshape(attended, op.constant(np.array([0, 0, width], np.int64)), special_zero=True)
-    value = weights.norm(op.add(value, weights.linear(attended, f"{name}attention.output.dense")), f"{name}attention.output.LayerNorm", epsilon)
+    value = weights.norm(
+        op.add(value, weights.linear(attended, f"{name}attention.output.dense")), f"{name}attention.output.LayerNorm", epsilon
+    )
     inner = op.gelu(weights.linear(value, f"{name}intermediate.dense"), "erf")
     return weights.norm(op.add(value, weights.linear(inner, f"{name}output.dense")), f"{name}output.LayerNorm", epsilon)
 

@@ -28,8 +28,8 @@ def texts_of(files: Iterable[Path]) -> dict[str, dict[str, Any]]:
 def join(labels: Path, texts: Mapping[str, Mapping[str, Any]], taxonomy: Taxonomy) -> tuple[list[Case], int]:
     """Cases of the labels whose texts are at hand, in the order of the file, and how many texts are missing.
 
-    A row: ``{"digest", "categories": {id: [[start, stop], …]}, "sentiment", "triggers": [{"id", "start", "stop"}]}``, offsets half-open code
-    points of the text. Raises `CasesError` with all problems.
+    A row: ``{"digest", "categories": {id: [[start, stop], …]}, "sentiment", "triggers": [{"id", "start", "stop"}]}``, offsets half-open
+    code points of the text. Raises `CasesError` with all problems.
     """
     known = {*taxonomy.category, *taxonomy.trigger}
     sentiments = {sentiment.id for sentiment in taxonomy.sentiments}

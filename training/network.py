@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
-from transformers import PreTrainedModel
 
 RARE = -3.0  # logit that every label starts from: most texts do not have it
 UNKNOWN = -1.0  # in passage targets: a label of the text whose passage nobody marked
@@ -23,9 +23,12 @@ class Objective:
 
 
 class Network(nn.Module):
-    """Outputs of a passage, in this order: ``labels`` categories and triggers, ``sentiments``, and the weight of the passage for the sentiment."""
+    """Outputs of a passage, in this order: categories and triggers (``labels``), ``sentiments``, its weight for the sentiment."""
 
-    def __init__(self, encoder: PreTrainedModel, labels: int, sentiments: int, objective: Objective, dropout: float) -> None:
+    encoder: Any
+    head: Any
+
+    def __init__(self, encoder: Any, labels: int, sentiments: int, objective: Objective, dropout: float) -> None:
         super().__init__()
         width = encoder.config.hidden_size
         self.encoder = encoder
@@ -48,7 +51,7 @@ class Network(nn.Module):
         A label is as likely as in its likeliest passages: the mean of its logits weighted by their own softmax.
         """
         outputs = outputs.masked_fill(~present[..., None], -1e4)
-        labels, sentiments, weight = outputs.split((self.labels, self.sentiments, 1), dim=-1)
+        labels, sentiments, weight = torch.split(outputs, [self.labels, self.sentiments, 1], dim=-1)
         pooled = (labels.softmax(1) * labels).sum(1)
         return pooled, (weight.softmax(1) * sentiments).sum(1)
 
@@ -62,7 +65,7 @@ class Network(nn.Module):
         sentiment_targets: Tensor,
         passage_targets: Tensor,
     ) -> dict[str, Tensor]:
-        """``members`` (texts, passages): places in the flat list of all passages; ``present`` tells the filled ones. Targets are in 0..1."""
+        """``members`` (texts, passages): places in the list of all passages; ``present`` tells the filled ones. Targets are in 0..1."""
         flat = self.passages(ids, spread).float().flatten(0, 1)
         outputs = flat[members]
         labels, sentiments = self.pool(outputs, present)

@@ -32,6 +32,7 @@ _THRESHOLDS = np.arange(0.1, 0.9, 0.05)
 _HELD_OUT = 10
 _TOKENS = 512
 _PIPELINE_ALONE = 50
+_MARKS = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
 
 
 def compare(taxonomy: Taxonomy, train: Sequence[Case], gold: Sequence[Case]) -> dict[str, Report]:
@@ -64,7 +65,10 @@ def _frozen(train: Sequence[str], gold: Sequence[str]) -> tuple[Any, Any]:
     bos, eos, pad = base.special
 
     def vectors(texts: Sequence[str]) -> Array:
-        ids = [[bos, *encoding.ids[: _TOKENS - 2], eos] for encoding in base.tokenizer.encode_batch([f"query: {text}" for text in texts], add_special_tokens=False)]
+        ids = [
+            [bos, *encoding.ids[: _TOKENS - 2], eos]
+            for encoding in base.tokenizer.encode_batch([f"query: {text}" for text in texts], add_special_tokens=False)
+        ]
         found = np.zeros((len(texts), base.encoder.config.hidden_size), np.float32)
         order = sorted(range(len(ids)), key=lambda number: len(ids[number]))
         for start in range(0, len(order), 32):
@@ -124,7 +128,15 @@ def _analyses(labels: Labels, categories: Array, triggers: Array, sentiments: Se
         return tuple(Score(name, 1.0) for name, given in zip(names, row, strict=True) if given)
 
     return [
-        Analysis("rival", "", Score(str(sentiment), 1.0), scores(labels.categories, category), scores(labels.triggers, trigger), Urgency(None, None, None), ())
+        Analysis(
+            "rival",
+            "",
+            Score(str(sentiment), 1.0),
+            scores(labels.categories, category),
+            scores(labels.triggers, trigger),
+            Urgency(None, None, None),
+            (),
+        )
         for category, trigger, sentiment in zip(categories, triggers, sentiments, strict=True)
     ]
 
@@ -145,7 +157,9 @@ def _fasttext(labels: Labels, train: Sequence[Case], gold: Sequence[Case]) -> li
     return _analyses(labels, given[labels.categories], given[labels.triggers], [labels.sentiments[number] for number in attitude])
 
 
-def _fasttext_scores(marks: Sequence[Sequence[str]], train: Sequence[Case], asked: Sequence[Case], layer: Sequence[str], loss: str) -> Array:
+def _fasttext_scores(
+    marks: Sequence[Sequence[str]], train: Sequence[Case], asked: Sequence[Case], layer: Sequence[str], loss: str
+) -> Array:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "train.txt"
         lines = (f"{' '.join(given) or '__label__none'} {_plain(case.text)}" for given, case in zip(marks, train, strict=True))
@@ -173,7 +187,7 @@ def pipeline_speed(folder: Path, texts: Sequence[str]) -> tuple[float, float]:
     config._attn_implementation = "sdpa"  # noqa: SLF001  the default that a user would get
     model = BertForSequenceClassification(config).eval()
     model.bert.load_state_dict(encoder.state_dict(), strict=False)
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=current.base.tokenizer, pad_token="<pad>", bos_token="<s>", eos_token="</s>", unk_token="<unk>")  # noqa: S106
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=current.base.tokenizer, **_MARKS)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         pipeline = TextClassificationPipeline(model=model, tokenizer=tokenizer, device=-1, function_to_apply="sigmoid", top_k=None)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-
 from otklik.nlp.analyzer import known_share
 from otklik.nlp.classifier import Classifier
 from otklik.nlp.rules import Rules
@@ -20,7 +19,7 @@ from otklik.training.base import load_base
 from otklik.training.cases import Case, CasesError, Quote
 from otklik.training.checkpoint import Checkpoint
 from otklik.training.dataset import Collator, Labels, to_dataset
-from otklik.training.export import export
+from otklik.training.export import export, extend, restore
 from otklik.training.finetune import Settings, Stage, train
 from otklik.training.labels import digest
 
@@ -29,8 +28,11 @@ _UNKNOWN = "<unk>", "[UNK]"
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """What there is to learn from. ``unlabelled``: rows with «text» and maybe «rating»; ``broad``: cases of many industries, written for the
-    project or read from the unlabelled texts; ``real``: the cases whose kind the model will be judged by."""
+    """What there is to learn from.
+
+    ``unlabelled``: rows with «text» and maybe «rating»; ``broad``: cases of many industries, written for the project or read from the
+    unlabelled texts; ``real``: the cases whose kind the model will be judged by.
+    """
 
     unlabelled: Sequence[dict[str, Any]]
     broad: Sequence[Case]
@@ -48,10 +50,21 @@ class Prediction:
     known: float | None = None  # share of the words that the dictionary knows
 
 
-def run(settings: Settings, corpus: Corpus, rules: Rules, folder: Path, cache: Path | None, *, resume: bool, quiet: bool = False) -> Checkpoint:
+def run(
+    settings: Settings, corpus: Corpus, rules: Rules, folder: Path, cache: Path | None, *, resume: bool, quiet: bool = False
+) -> Checkpoint:
     """Base → adapted → broad → real. Stages that ``folder`` holds already are not done again when ``resume`` is set."""
     start = broad(settings, corpus, rules, folder, cache, resume=resume, quiet=quiet)
     return real(settings, start, corpus.real, corpus.broad, rules, folder / "real", resume=resume, quiet=quiet)
+
+
+def go_on(settings: Settings, start: Path, corpus: Corpus, rules: Rules, folder: Path, *, resume: bool, quiet: bool = False) -> Checkpoint:
+    """Only the last stage, from a checkpoint or from a model folder, for the labels of the taxonomy at hand, new ones among them."""
+    kept = folder / "start"
+    if not (resume and checkpoints.is_saved(kept)):
+        first = checkpoints.load(start) if checkpoints.is_saved(start) else restore(start, settings.objective, settings.dropout)
+        checkpoints.save(extend(first, Labels.of(rules.taxonomy)), kept)
+    return real(settings, kept, corpus.real, corpus.broad, rules, folder / "real", resume=resume, quiet=quiet)
 
 
 def broad(settings: Settings, corpus: Corpus, rules: Rules, folder: Path, cache: Path | None, *, resume: bool, quiet: bool = False) -> Path:
@@ -73,11 +86,22 @@ def broad(settings: Settings, corpus: Corpus, rules: Rules, folder: Path, cache:
     return kept
 
 
-def _adapt(settings: Settings, current: Checkpoint, rows: Sequence[dict[str, Any]], rules: Rules, folder: Path, *, resume: bool, quiet: bool) -> None:
+def _adapt(
+    settings: Settings, current: Checkpoint, rows: Sequence[dict[str, Any]], rules: Rules, folder: Path, *, resume: bool, quiet: bool
+) -> None:
     unknown = next(number for name in _UNKNOWN if (number := current.base.tokenizer.token_to_id(name)) is not None)
     adapter = Adapter(current.network, unknown, (*current.base.special, unknown), weight=0.3)
     cases = list(weak_cases(rules, rows))
-    train(adapter, to_dataset(cases, current.labels, rules.reader), _collator(settings, current), settings.adapt, settings, folder, resume=resume, quiet=quiet)
+    train(
+        adapter,
+        to_dataset(cases, current.labels, rules.reader),
+        _collator(settings, current),
+        settings.adapt,
+        settings,
+        folder,
+        resume=resume,
+        quiet=quiet,
+    )
 
 
 def _collator(settings: Settings, current: Checkpoint) -> Collator:
@@ -85,7 +109,15 @@ def _collator(settings: Settings, current: Checkpoint) -> Collator:
 
 
 def fit(
-    settings: Settings, current: Checkpoint, cases: Sequence[Case], stage: Stage, rules: Rules, folder: Path, *, resume: bool, quiet: bool = False
+    settings: Settings,
+    current: Checkpoint,
+    cases: Sequence[Case],
+    stage: Stage,
+    rules: Rules,
+    folder: Path,
+    *,
+    resume: bool,
+    quiet: bool = False,
 ) -> None:
     """Trains a checkpoint on cases, in place."""
     rows = to_dataset(cases, current.labels, rules.reader)
@@ -94,7 +126,15 @@ def fit(
 
 
 def real(
-    settings: Settings, start: Path, cases: Sequence[Case], replayed: Sequence[Case], rules: Rules, folder: Path, *, resume: bool, quiet: bool = False
+    settings: Settings,
+    start: Path,
+    cases: Sequence[Case],
+    replayed: Sequence[Case],
+    rules: Rules,
+    folder: Path,
+    *,
+    resume: bool,
+    quiet: bool = False,
 ) -> Checkpoint:
     """The last stage: the real cases, with a sample of the broad ones so that other industries are not forgotten."""
     if resume and checkpoints.is_saved(folder):

@@ -18,8 +18,10 @@ _ALONE = 200
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """One pass over some texts in batches, beginning with cold caches. ``peak_mb`` is of the process since its start; ``latency_ms`` the median
-    of texts read alone."""
+    """One pass over some texts in batches, beginning with cold caches.
+
+    ``peak_mb`` is of the process since its start; ``latency_ms`` the median of texts read alone.
+    """
 
     texts: int
     characters: int
