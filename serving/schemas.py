@@ -27,12 +27,12 @@ Words = Annotated[str, AfterValidator(_whole)]
 
 
 _ANSWER: JsonValue = {
-    "model_version": "keyword-1",
+    "model_version": "service-core-1-0a1b2c3d",
     "taxonomy_version": "1.0.0",
     "results": [
         {
             "id": "42",
-            "engine": "keyword",
+            "engine": "model",
             "sentiment": {"label": "negative", "score": 0.83},
             "categories": [
                 {

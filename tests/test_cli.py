@@ -19,8 +19,8 @@ run = CliRunner().invoke
 
 
 @pytest.fixture
-def labeller(analyzer: Analyzer) -> Labeller:
-    return Labeller(analyzer)
+def labeller(hybrid: Analyzer) -> Labeller:
+    return Labeller(hybrid)
 
 
 def jsonl(path: Path, *lines: object) -> Path:
@@ -52,10 +52,17 @@ def test_classify_reads_lines_and_answers_as_the_service_does() -> None:
 @pytest.mark.parametrize(
     "command", [["classify", "--engine", "model", "текст"], ["label", "a.jsonl", "-o", "b.jsonl", "--engine", "model"]]
 )
-def test_a_model_that_is_absent_is_never_replaced_in_silence(command: list[str]) -> None:
-    result = run(app, command)
+def test_a_model_that_is_absent_is_never_replaced_in_silence(command: list[str], tmp_path: Path) -> None:
+    result = run(app, command, env={"OTKLIK_MODEL": str(tmp_path)})
     assert result.exit_code == 2
-    assert "model_unavailable" in result.stderr
+    assert "model_missing" in result.stderr
+
+
+def test_auto_goes_on_with_the_words_and_says_so(tmp_path: Path) -> None:
+    result = run(app, ["classify", "--json", CRY], env={"OTKLIK_MODEL": str(tmp_path)})
+    assert result.exit_code == 0
+    assert "отвечают ключевые слова" in " ".join(result.stderr.split())
+    assert json.loads(result.stdout)["results"][0]["engine"] == "keyword"
 
 
 def test_labelling_jsonl_keeps_order_ids_and_every_line(tmp_path: Path, labeller: Labeller) -> None:
@@ -80,7 +87,7 @@ def test_labelling_jsonl_keeps_order_ids_and_every_line(tmp_path: Path, labeller
     assert codes == [None, "invalid_json", None, "no_text", "no_text", "invalid_row", "invalid_encoding", "invalid_encoding", None]
     assert (summary.rows, summary.errors) == (9, 6)
     assert list(out[0])[:8] == ["id", "engine", "sentiment", "categories", "triggers", "urgency", "needs_review", "review_reasons"]
-    assert (out[0]["model_version"], out[0]["taxonomy_version"]) == ("keyword-1", "1.0.0")
+    assert (out[0]["model_version"], out[0]["taxonomy_version"]) == (labeller.version, "1.0.0")
 
 
 def test_every_door_gives_the_same_answer(tmp_path: Path, labeller: Labeller) -> None:

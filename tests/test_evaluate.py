@@ -102,7 +102,7 @@ def test_the_command_prints_and_writes_figures(tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert "macro" in result.output
     figures = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
-    assert (figures["cases"], figures["engine"], figures["taxonomy_version"]) == (180, "keyword", "1.0.0")
+    assert (figures["cases"], figures["engine"], figures["taxonomy_version"]) == (180, "keyword-1", "1.0.0")
     assert 0 < figures["layers"]["categories"]["macro_f1"] <= 1
 
 
@@ -119,10 +119,10 @@ def test_the_keyword_engine_holds_its_level_on_real_texts(analyzer: Analyzer, sh
     assert macro >= FLOORS[layer]
 
 
-def test_the_benchmark_counts_what_it_reads(tmp_path: Path) -> None:
+def test_the_speed_command_counts_what_it_reads(tmp_path: Path) -> None:
     path = tmp_path / "texts.jsonl"
     path.write_text('{"text": "Курьер опоздал"}\n{"text": "Спасибо"}\n', encoding="utf-8")
-    result = CliRunner().invoke(app, ["benchmark", str(path)])
+    result = CliRunner().invoke(app, ["speed", "--engine", "keyword", str(path)])
     assert result.exit_code == 0
     assert "2 texts, 10 characters each" in result.output
     assert "100000 characters" in result.output
@@ -131,7 +131,7 @@ def test_the_benchmark_counts_what_it_reads(tmp_path: Path) -> None:
 def test_a_bad_file_is_told_without_a_traceback(tmp_path: Path) -> None:
     path = tmp_path / "texts.jsonl"
     path.write_text("[1]\n", encoding="utf-8")
-    for command in (["benchmark", str(path)], ["evaluate", "--gold", str(path)], ["benchmark", str(tmp_path / "none")]):
+    for command in (["speed", str(path)], ["evaluate", "--gold", str(path)], ["speed", str(tmp_path / "none")]):
         result = CliRunner().invoke(app, command)
         assert result.exit_code == 2
         assert str(tmp_path) in result.stderr
