@@ -242,6 +242,29 @@ def _side_by_side(rows: dict[str, Any]) -> Table:
     return table
 
 
+@app.command("robustness")
+def robustness_command(
+    gold: Annotated[Path, typer.Option(help="labelled cases, JSONL")],
+    engine: Annotated[Engine, typer.Option(help="who answers")] = Engine.AUTO,
+    model: Annotated[Path | None, typer.Option(help="model folder; else the one that came with the package")] = None,
+    taxonomy: TaxonomyOption = DEFAULT,
+    json_path: JsonOption = None,
+) -> None:
+    """Micro-F1 on the same cases with typos, capitals, no punctuation, look-alike letters."""
+    from otklik.training.robustness import robustness  # noqa: PLC0415
+
+    with _told():
+        loaded = load_taxonomy(taxonomy)
+        cases = read_cases(gold, loaded)
+        found = robustness(Analyzer(loaded) if engine is Engine.KEYWORD else load_analyzer(loaded, model), cases)
+    table = Table("noise", "categories", "sentiment", "triggers", title="micro-F1", title_justify="left")
+    for name, scores in found.items():
+        table.add_row(name, *(f"{score:.3f}" for score in scores.values()))
+    console.print(table)
+    if json_path:
+        _write(json_path, found)
+
+
 @app.command("card")
 def card_command(
     model: Annotated[Path, typer.Argument(help="model folder; its card is written anew")],
