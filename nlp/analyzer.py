@@ -22,7 +22,7 @@ _STARS = 5.0  # marks up to here are stars from 1, above it points from 0 to 10
 _LOW_SCORE, _HIGH_SCORE = 0.3, 0.7  # the customer's mark as a share of its scale: 2 of 5 and below, 4 of 5 and above
 _LOW_MARGIN = 0.1  # of a keyword score from its threshold
 _RUSSIAN_SHARE = 0.5  # of the words; below, the text is of a kind that neither engine was made for
-_SURE_RULE, _SURE_DENIAL = 0.9, 0.1  # rules that say yes, a model that says no, and the other way round
+_SURE_RULE, _SURE_DENIAL = 0.9, 0.05  # rules that say yes, a model that says no; the other way round is what the model is for
 _DOUBTFUL_SENTIMENT = 0.5
 
 
@@ -72,17 +72,15 @@ class Analyzer:
         worded = [each for each in said if _words(each.document)]
         readings = iter(self._classifier.read([each.document for each in worded]) if worded else [])
         return [
-            self._by_both(self._classifier, each, next(readings), score)
-            if _words(each.document)
-            else self._by_rules(each, score, engine="model")
+            self._by_both(self._classifier, each, next(readings), score) if _words(each.document) else self._by_rules(each, score)
             for each, score in zip(said, scores, strict=True)
         ]
 
-    def _by_rules(self, said: Said, customer_score: float | None, engine: str = "keyword") -> Analysis:
+    def _by_rules(self, said: Said, customer_score: float | None) -> Analysis:
         reasons = [*_unreadable(said.document), *_clashes(said.sentiment, said.categories, customer_score)]
         if any(abs(score.score - keywords.THRESHOLD) < _LOW_MARGIN for score in said.scores):
             reasons.append("low_margin")
-        return self._analysis(engine, said.sentiment, said.categories, said.triggers, said.scores, reasons)
+        return self._analysis("keyword", said.sentiment, said.categories, said.triggers, said.scores, reasons)
 
     def _by_both(self, classifier: Classifier, said: Said, reading: Reading, customer_score: float | None) -> Analysis:
         manifest = classifier.manifest
@@ -99,9 +97,12 @@ class Analyzer:
         reasons = [*_unreadable(said.document), *_clashes(attitude, categories, customer_score)]
         if said.document.tokens and known_share(said.document) < manifest.unusual_below:
             reasons.append("unusual_text")
-        if any(_disagree(score.score, joined.probability(score.id)) for score in (*said.scores, *said.triggers) if score.id in known):
+        if any(score.score >= _SURE_RULE and joined.alone(score.id) < _SURE_DENIAL for score in said.scores if score.id in known):
             reasons.append("engine_conflict")
-        if joined.margin < manifest.review_below or attitude.score < _DOUBTFUL_SENTIMENT:
+        if (
+            joined.margin(label for label in manifest.categories if label in self.taxonomy.category) < manifest.review_below
+            or attitude.score < _DOUBTFUL_SENTIMENT
+        ):
             reasons.append("low_margin")
         scores = (*joined.scores(), *(score for score in said.scores if score.id not in known))
         return self._analysis("model", attitude, categories, triggers, scores, reasons)
@@ -164,10 +165,6 @@ def _clashes(attitude: Score, categories: tuple[Score, ...], customer_score: flo
         yield "sentiment_conflict"
     if attitude.id == "negative" and not categories:
         yield "no_category"
-
-
-def _disagree(rule: float, probability: float) -> bool:
-    return rule >= _SURE_RULE and probability < _SURE_DENIAL
 
 
 def relative_score(score: float | None, channel: str | None) -> float | None:

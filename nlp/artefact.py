@@ -83,15 +83,30 @@ def read_manifest(folder: Path) -> Manifest:
         found = content.pop("format")
         if found != FORMAT:
             raise ArtefactError("model_format", f"{folder}: format {found}, but this Otklik reads {FORMAT}; export the model again")
-        for name, expected in content.pop("digests").items():
-            _check(folder / name, expected)
+        digests = content.pop("digests")
+        for name in _DIGESTED:
+            _check(folder / name, digests[name])
         content["calibration"] = {label: Calibration(**values) for label, values in content["calibration"].items()}
         content |= {name: tuple(content[name]) for name in ("categories", "triggers", "sentiments", "special")}
-        return Manifest(**content)
-    except (KeyError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        manifest = Manifest(**content)
+        _check_labels(manifest)
+        return manifest
+    except ArtefactError:
+        raise
+    except OSError as error:
+        raise ArtefactError("model_broken", f"{folder}: cannot be read ({error.strerror})") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ArtefactError(
             "model_broken", f"{file}: not a manifest of format {FORMAT} ({error}); fetch or export the model again"
         ) from error
+
+
+def _check_labels(manifest: Manifest) -> None:
+    """Raises ValueError for a manifest that would fail at the first text."""
+    if set(manifest.calibration) != set(manifest.labels) or set(manifest.sentiment_bias) != set(manifest.sentiments):
+        raise ValueError("calibration and labels differ")
+    if not all(0 < c.threshold < 1 for c in manifest.calibration.values()) or manifest.sentiment_temperature <= 0:
+        raise ValueError("a threshold outside 0..1, or a temperature that is not above 0")
 
 
 def _check(path: Path, expected: str) -> None:

@@ -38,6 +38,8 @@ class Classifier:
         """``threads``: of the processor for one batch; 0 leaves the choice to the runtime."""
         self.manifest: Manifest = read_manifest(folder)
         self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
         core = ov.Core()
         settings: dict[str, Any] = {"DYNAMIC_QUANTIZATION_GROUP_SIZE": _GROUP, "NUM_STREAMS": "1", "PERFORMANCE_HINT": "LATENCY"}
         if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
@@ -51,7 +53,7 @@ class Classifier:
         self._local = threading.local()
 
     def read(self, documents: Sequence[Document]) -> list[Reading]:
-        """One reading a document, in order, the same whatever the others are; an empty text reads like one unknown word."""
+        """One reading a document, in order, the same whatever the others are; an empty text reads as its two border marks."""
         spans = [split(document) or [(0, len(document.text))] for document in documents]
         windows: list[tuple[int, Window]] = []
         for number, (document, places) in enumerate(zip(documents, spans, strict=True)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from math import exp, log
 
 import numpy as np
@@ -34,10 +34,14 @@ class Joined:
         """0..1."""
         return sigmoid(self.logits[label])
 
-    @property
-    def margin(self) -> float:
-        """Logits between the most doubtful category and its threshold, 0 and up: how far the set of categories is from another one."""
-        return min(abs(self.logits[label] - logit_of(self._manifest.calibration[label].threshold)) for label in self._manifest.categories)
+    def margin(self, labels: Iterable[str]) -> float:
+        """Logits between the most doubtful of some labels and its threshold, 0 and up: how far their set is from another one."""
+        return min(abs(self.logits[label] - logit_of(self._manifest.calibration[label].threshold)) for label in labels)
+
+    def alone(self, label: str) -> float:
+        """Probability by the model without the rules, 0..1."""
+        calibration = self._manifest.calibration[label]
+        return sigmoid(self.logits[label] - calibration.rule * (self._rules[label].score if label in self._rules else 0.0))
 
     def scores(self) -> Iterator[Score]:
         """Every category of the model with its probability, without evidence."""

@@ -36,7 +36,7 @@ def split(document: Document) -> list[tuple[int, int]]:
         start = sentence.start
         for cut in _cuts(document, places):
             stop = document.tokens[cut].start
-            spans.append((start, stop))
+            spans.append((start, start + len(document.text[start:stop].rstrip())))
             start = stop
         spans.append((start, sentence.stop))
     return spans

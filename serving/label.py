@@ -186,11 +186,23 @@ def _read_line(line: bytes, number: int, text_key: str, summary: Summary) -> Row
         if not isinstance(text, str):
             return _failed(summary, ident, number, "no_text", f"в строке нет текста под ключом «{text_key}»")
         text.encode("utf-8")
+        str(ident).encode("utf-8")
     except UnicodeError:
-        return _failed(summary, ident, number, "invalid_encoding", "строка не в UTF-8 или содержит половину знака")
+        return _failed(
+            summary,
+            ident if isinstance(ident, int) or _is_whole(ident) else None,
+            number,
+            "invalid_encoding",
+            "строка не в UTF-8 или содержит половину знака",
+        )
     except (ValueError, RecursionError):
         return _failed(summary, ident, number, "invalid_json", "строка не является JSON")
     return Row(ident, text, _number(row.get("score")), row.get("channel") if isinstance(row.get("channel"), str) else None)
+
+
+def _is_whole(text: str | None) -> bool:
+    """Half of a surrogate pair cannot be written back."""
+    return text is not None and not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def _failed(summary: Summary, ident: str | int | None, number: int, code: str, message: str) -> str:

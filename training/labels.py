@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,23 +31,36 @@ def join(labels: Path, texts: Mapping[str, Mapping[str, Any]], taxonomy: Taxonom
     A row: ``{"digest", "categories": {id: [[start, stop], …]}, "sentiment", "triggers": [{"id", "start", "stop"}]}``, offsets half-open
     code points of the text. Raises `CasesError` with all problems.
     """
-    known = {*taxonomy.category, *taxonomy.trigger}
-    sentiments = {sentiment.id for sentiment in taxonomy.sentiments}
+    known = {"categories": set(taxonomy.category), "triggers": set(taxonomy.trigger), "sentiment": {s.id for s in taxonomy.sentiments}}
     cases: list[Case] = []
     problems: list[str] = []
     missing = 0
     for number, row in enumerate(read_rows(labels, "digest"), start=1):
         text = texts.get(row["digest"])
-        strange = [label for label in (*row["categories"], *(trigger["id"] for trigger in row["triggers"])) if label not in known]
-        strange += [row["sentiment"]] if row["sentiment"] not in sentiments else []
-        problems += [f"{labels}:{number}: «{label}» is not in the taxonomy" for label in strange]
+        try:
+            wrong = list(_problems(row, known, None if text is None else len(text["text"])))
+        except (KeyError, TypeError, ValueError) as error:
+            wrong = [f"no label row: {error!r}"]
+        problems += [f"{labels}:{number}: {problem}" for problem in wrong]
         if text is None:
             missing += 1
-        elif not strange:
+        elif not wrong:
             cases.append(_case(row, text))
     if problems:
         raise CasesError(problems)
     return cases, missing
+
+
+def _problems(row: Mapping[str, Any], known: Mapping[str, set[str]], length: int | None) -> Iterator[str]:
+    triggers = [(trigger["id"], trigger["start"], trigger["stop"]) for trigger in row["triggers"]]
+    given = [("categories", label) for label in row["categories"]] + [("triggers", label) for label, _, _ in triggers]
+    for layer, label in [*given, ("sentiment", row["sentiment"])]:
+        if label not in known[layer]:
+            yield f"«{label}» is not in {layer} of the taxonomy"
+    places = [(label, start, stop) for label, found in row["categories"].items() for start, stop in found] + triggers
+    for label, start, stop in places:
+        if not 0 <= start < stop or (length is not None and stop > length):
+            yield f"«{label}» at {start}…{stop} is no place in the text"
 
 
 def _case(row: Mapping[str, Any], text: Mapping[str, Any]) -> Case:
@@ -57,7 +70,7 @@ def _case(row: Mapping[str, Any], text: Mapping[str, Any]) -> Case:
         text=words,
         categories=tuple(row["categories"]),
         sentiment=row["sentiment"],
-        triggers=tuple(Quote(trigger["id"], words[trigger["start"] : trigger["stop"]]) for trigger in row["triggers"]),
+        triggers=tuple(Quote(trigger["id"], words[trigger["start"] : trigger["stop"]], trigger["start"]) for trigger in row["triggers"]),
         domain=str(text.get("domain") or ""),
         evidence={label: tuple((start, stop) for start, stop in places) for label, places in row["categories"].items()},
     )

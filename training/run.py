@@ -22,6 +22,7 @@ from otklik.training.dataset import Collator, Labels, to_dataset
 from otklik.training.export import export, extend, restore
 from otklik.training.finetune import Settings, Stage, train
 from otklik.training.labels import digest
+from otklik.training.problems import TrainingError
 
 _UNKNOWN = "<unk>", "[UNK]"
 
@@ -105,7 +106,7 @@ def _adapt(
 
 
 def _collator(settings: Settings, current: Checkpoint) -> Collator:
-    return Collator(current.base.tokenizer, current.base.special, settings.window, settings.noise)
+    return Collator(current.base.tokenizer, current.base.special, current.window, settings.noise)
 
 
 def fit(
@@ -120,6 +121,8 @@ def fit(
     quiet: bool = False,
 ) -> None:
     """Trains a checkpoint on cases, in place."""
+    if current.labels != Labels.of(rules.taxonomy):
+        raise TrainingError("the checkpoint has other labels than the taxonomy: start from it with --start, which adds the new ones")
     rows = to_dataset(cases, current.labels, rules.reader)
     current.network.objective = settings.objective
     train(current.network, rows, _collator(settings, current), stage, settings, folder, resume=resume, quiet=quiet)
