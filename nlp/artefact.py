@@ -79,34 +79,35 @@ def read_manifest(folder: Path) -> Manifest:
     if not file.is_file():
         raise ArtefactError("model_missing", f"{folder}: no {MANIFEST}, so this is no model; name a folder that otklik-train export wrote")
     try:
-        content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        found = content.pop("format")
-        if found != FORMAT:
-            raise ArtefactError("model_format", f"{folder}: format {found}, but this Otklik reads {FORMAT}; export the model again")
-        digests = content.pop("digests")
-        for name in _DIGESTED:
-            _check(folder / name, digests[name])
-        content["calibration"] = {label: Calibration(**values) for label, values in content["calibration"].items()}
-        content |= {name: tuple(content[name]) for name in ("categories", "triggers", "sentiments", "special")}
-        manifest = Manifest(**content)
-        _check_labels(manifest)
-        return manifest
-    except ArtefactError:
-        raise
+        return _parse(folder, json.loads(file.read_text(encoding="utf-8")))
     except OSError as error:
         raise ArtefactError("model_broken", f"{folder}: cannot be read ({error.strerror})") from error
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ArtefactError(
             "model_broken", f"{file}: not a manifest of format {FORMAT} ({error}); fetch or export the model again"
         ) from error
 
 
-def _check_labels(manifest: Manifest) -> None:
-    """Raises ValueError for a manifest that would fail at the first text."""
+def _parse(folder: Path, content: dict[str, Any]) -> Manifest:
+    found = content.pop("format")
+    if found != FORMAT:
+        raise ArtefactError("model_format", f"{folder}: format {found}, but this Otklik reads {FORMAT}; export the model again")
+    digests = content.pop("digests")
+    for name in _DIGESTED:
+        _check(folder / name, digests[name])
+    content["calibration"] = {label: Calibration(**values) for label, values in content["calibration"].items()}
+    content |= {name: tuple(content[name]) for name in ("categories", "triggers", "sentiments", "special")}
+    manifest = Manifest(**content)
+    _check_labels(folder, manifest)
+    return manifest
+
+
+def _check_labels(folder: Path, manifest: Manifest) -> None:
+    """Raises `ArtefactError` for a manifest that would fail at the first text."""
     if set(manifest.calibration) != set(manifest.labels) or set(manifest.sentiment_bias) != set(manifest.sentiments):
-        raise ValueError("calibration and labels differ")
+        raise ArtefactError("model_broken", f"{folder}: calibration and labels differ; export and calibrate the model again")
     if not all(0 < c.threshold < 1 for c in manifest.calibration.values()) or manifest.sentiment_temperature <= 0:
-        raise ValueError("a threshold outside 0..1, or a temperature that is not above 0")
+        raise ArtefactError("model_broken", f"{folder}: a threshold outside 0..1 or a temperature that is not above 0; calibrate again")
 
 
 def _check(path: Path, expected: str) -> None:

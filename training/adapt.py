@@ -15,16 +15,17 @@ from otklik.training.network import Network
 
 _MASKED = 0.15  # of the tokens, as in BERT (Devlin et al. 2019, section 3.1)
 _RANDOM = 0.1  # of the masked ones: a random piece instead
+_WEAK = 0.3  # weight of the weak labels beside the masked pieces
 _BAD, _GOOD = 2, 5  # stars, of five, that tell the sentiment better than the rules do
 
 
 class Adapter(nn.Module):
     """A network that also guesses masked pieces; its decoder is the embedding matrix. The vocabulary has no mask: ``<unk>`` serves."""
 
-    def __init__(self, network: Network, mask_id: int, special: tuple[int, ...], weight: float) -> None:
+    def __init__(self, network: Network, mask_id: int, special: tuple[int, ...]) -> None:
         super().__init__()
         width, pieces = network.encoder.config.hidden_size, network.encoder.config.vocab_size
-        self.network, self.mask_id, self.special, self.weight = network, mask_id, special, weight
+        self.network, self.mask_id, self.special = network, mask_id, special
         self.guess = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.LayerNorm(width))
         self.bias = nn.Parameter(torch.zeros(pieces))
 
@@ -42,7 +43,7 @@ class Adapter(nn.Module):
         vectors = self.network.encoder.embeddings.word_embeddings.weight
         guessed = self.guess(states[0][masked]) @ vectors.T + self.bias
         loss = cross_entropy(guessed.float(), ids[masked]) if masked.any() else guessed.sum()
-        return {"loss": loss + self.weight * found["loss"], "masked": loss.detach(), "weak": found["loss"].detach()}
+        return {"loss": loss + _WEAK * found["loss"], "masked": loss.detach(), "weak": found["loss"].detach()}
 
 
 def weak_cases(rules: Rules, rows: Iterable[dict[str, Any]]) -> Iterator[Case]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ def benchmark(
     test_rows: Sequence[Mapping[str, Any]],
     start: Path | None,
     epochs: float,
-    seen: Set[str],
+    seen: AbstractSet[str],
 ) -> Outcome:
     """Trains on one part and scores the other. ``start``: a checkpoint or a model folder.
 

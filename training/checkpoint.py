@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -45,13 +46,14 @@ def create(base: Base, labels: Labels, settings: Settings) -> Checkpoint:
     return Checkpoint(network, base, labels, settings.window)
 
 
-def save(checkpoint: Checkpoint, folder: Path) -> None:
-    """Writes the folder; ``network.json`` last, so that half a folder is no checkpoint."""
+def save(checkpoint: Checkpoint, folder: Path, mark: str = "") -> None:
+    """``mark`` tells what it was trained from and with. ``network.json`` is written last: half a folder is no checkpoint."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _ABOUT).unlink(missing_ok=True)
     save_file({name: tensor.contiguous() for name, tensor in checkpoint.network.state_dict().items()}, str(folder / _WEIGHTS))
     checkpoint.base.tokenizer.save(str(folder / _TOKENIZER))
     about = {
+        "mark": mark,
         "labels": asdict(checkpoint.labels),
         "window": checkpoint.window,
         "origin": checkpoint.base.origin,
@@ -62,9 +64,19 @@ def save(checkpoint: Checkpoint, folder: Path) -> None:
     (folder / _ABOUT).write_text(json.dumps(about, ensure_ascii=False, indent=1, default=str) + "\n", encoding="utf-8")
 
 
-def is_saved(folder: Path) -> bool:
-    """Whether `save` came to its end there."""
-    return (folder / _ABOUT).is_file()
+def is_saved(folder: Path, mark: str | None = None) -> bool:
+    """Whether `save` came to its end there. Raises `CheckpointError` if it did with another ``mark`` than the one given."""
+    if not (folder / _ABOUT).is_file():
+        return False
+    if mark is not None and json.loads((folder / _ABOUT).read_text(encoding="utf-8")).get("mark") != mark:
+        raise CheckpointError(f"{folder}: was trained with other settings or cases; name another folder, or leave --resume out")
+    return True
+
+
+def weights_digest(folder: Path) -> str:
+    """SHA-256 of the parameters, hexadecimal."""
+    with (folder / _WEIGHTS).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def load(folder: Path) -> Checkpoint:

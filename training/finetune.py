@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -80,11 +81,16 @@ def train(
     stage: Stage,
     settings: Settings,
     folder: Path,
+    mark: str = "",
     *,
     resume: bool = False,
     quiet: bool = False,
 ) -> None:
-    """Trains in place. ``folder`` keeps the checkpoints; with ``resume`` a run goes on from the last one there, if there is any."""
+    """Trains in place. ``folder`` keeps the checkpoints; with ``resume`` a run goes on from the last one there, if there is any.
+
+    Raises `SettingsError` where those are of a run with another ``mark``.
+    """
+    _open(folder, mark, resume=resume)
     set_seed(settings.seed)
     steps = max(1, round(len(rows) * stage.epochs / stage.batch))
     optimizer = torch.optim.AdamW(groups(network, stage), foreach=True)
@@ -112,6 +118,17 @@ def train(
     last = get_last_checkpoint(str(folder)) if resume and folder.is_dir() else None
     trainer.train(resume_from_checkpoint=last)
     network.cpu().eval()
+
+
+def _open(folder: Path, mark: str, *, resume: bool) -> None:
+    """An empty folder, or with ``resume`` one that the same run has left."""
+    if folder.is_dir() and not resume:
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "mark.txt"
+    if file.is_file() and file.read_text(encoding="utf-8") != mark:
+        raise SettingsError(f"{folder}: a run with other settings or cases was cut off here; name another folder, or leave --resume out")
+    file.write_text(mark, encoding="utf-8")
 
 
 def groups(network: nn.Module, stage: Stage) -> list[dict[str, Any]]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,39 +71,45 @@ def go_on(settings: Settings, start: Path, corpus: Corpus, rules: Rules, folder:
 
 def broad(settings: Settings, corpus: Corpus, rules: Rules, folder: Path, cache: Path | None, *, resume: bool, quiet: bool = False) -> Path:
     """The stages that see none of the real cases; the folder of the result. Cross-validation starts here, once for all folds."""
-    kept = folder / "broad"
-    if resume and checkpoints.is_saved(kept):
+    first = _mark(settings, settings.adapt, [row["text"] for row in corpus.unlabelled] if settings.adapt.epochs else [])
+    adapted, kept = folder / "adapted", folder / "broad"
+    mark = _mark(settings, settings.broad, first, corpus.broad)
+    if resume and checkpoints.is_saved(kept, mark):
         return kept
-    adapted = folder / "adapted"
-    if resume and checkpoints.is_saved(adapted):
+    if resume and checkpoints.is_saved(adapted, first):
         current = checkpoints.load(adapted)
     else:
         current = checkpoints.create(load_base(settings.base, cache), Labels.of(rules.taxonomy), settings)
         if settings.adapt.epochs and corpus.unlabelled:
-            _adapt(settings, current, corpus.unlabelled, rules, folder / "adapt-steps", resume=resume, quiet=quiet)
-        checkpoints.save(current, adapted)
+            _adapt(settings, current, corpus.unlabelled, rules, folder / "adapt-steps", first, resume=resume, quiet=quiet)
+        checkpoints.save(current, adapted, first)
     if settings.broad.epochs and corpus.broad:
-        fit(settings, current, corpus.broad, settings.broad, rules, folder / "broad-steps", resume=resume, quiet=quiet)
-    checkpoints.save(current, kept)
+        fit(settings, current, corpus.broad, settings.broad, rules, folder / "broad-steps", mark, resume=resume, quiet=quiet)
+    checkpoints.save(current, kept, mark)
     return kept
 
 
+def _mark(settings: Settings, stage: Stage, *parts: Any) -> str:
+    """SHA-256 of all that a stage's result follows from."""
+    common = replace(settings, adapt=stage, broad=stage, real=stage)
+    return hashlib.sha256(repr((common, parts)).encode("utf-8")).hexdigest()
+
+
 def _adapt(
-    settings: Settings, current: Checkpoint, rows: Sequence[dict[str, Any]], rules: Rules, folder: Path, *, resume: bool, quiet: bool
+    settings: Settings,
+    current: Checkpoint,
+    rows: Sequence[dict[str, Any]],
+    rules: Rules,
+    folder: Path,
+    mark: str,
+    *,
+    resume: bool,
+    quiet: bool,
 ) -> None:
     unknown = next(number for name in _UNKNOWN if (number := current.base.tokenizer.token_to_id(name)) is not None)
-    adapter = Adapter(current.network, unknown, (*current.base.special, unknown), weight=0.3)
-    cases = list(weak_cases(rules, rows))
-    train(
-        adapter,
-        to_dataset(cases, current.labels, rules.reader),
-        _collator(settings, current),
-        settings.adapt,
-        settings,
-        folder,
-        resume=resume,
-        quiet=quiet,
-    )
+    adapter = Adapter(current.network, unknown, (*current.base.special, unknown))
+    weak = to_dataset(list(weak_cases(rules, rows)), current.labels, rules.reader)
+    train(adapter, weak, _collator(settings, current), settings.adapt, settings, folder, mark, resume=resume, quiet=quiet)
 
 
 def _collator(settings: Settings, current: Checkpoint) -> Collator:
@@ -116,16 +123,17 @@ def fit(
     stage: Stage,
     rules: Rules,
     folder: Path,
+    mark: str = "",
     *,
     resume: bool,
     quiet: bool = False,
 ) -> None:
-    """Trains a checkpoint on cases, in place."""
+    """Trains a checkpoint on cases, in place. Raises `TrainingError` where its labels are not those of the taxonomy."""
     if current.labels != Labels.of(rules.taxonomy):
         raise TrainingError("the checkpoint has other labels than the taxonomy: start from it with --start, which adds the new ones")
     rows = to_dataset(cases, current.labels, rules.reader)
     current.network.objective = settings.objective
-    train(current.network, rows, _collator(settings, current), stage, settings, folder, resume=resume, quiet=quiet)
+    train(current.network, rows, _collator(settings, current), stage, settings, folder, mark, resume=resume, quiet=quiet)
 
 
 def real(
@@ -140,12 +148,14 @@ def real(
     quiet: bool = False,
 ) -> Checkpoint:
     """The last stage: the real cases, with a sample of the broad ones so that other industries are not forgotten."""
-    if resume and checkpoints.is_saved(folder):
+    sample = random.Random(settings.seed).sample(list(replayed), min(len(replayed), round(settings.replay * len(cases))))
+    mark = _mark(settings, settings.real, checkpoints.weights_digest(start), cases, sample)
+    if resume and checkpoints.is_saved(folder, mark):
         return checkpoints.load(folder)
     current = checkpoints.load(start)
-    sample = random.Random(settings.seed).sample(list(replayed), min(len(replayed), round(settings.replay * len(cases))))
-    fit(settings, current, [*cases, *sample], settings.real, rules, folder.with_name(f"{folder.name}-steps"), resume=resume, quiet=quiet)
-    checkpoints.save(current, folder)
+    steps = folder.with_name(f"{folder.name}-steps")
+    fit(settings, current, [*cases, *sample], settings.real, rules, steps, mark, resume=resume, quiet=quiet)
+    checkpoints.save(current, folder, mark)
     return current
 
 
