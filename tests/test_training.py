@@ -229,7 +229,7 @@ def test_a_new_label_joins_a_trained_network(tiny: Base, taxonomy: Taxonomy, set
     assert new.weight.shape[0] == old.weight.shape[0] + 1
     assert torch.equal(new.weight[more.multi.index("deadline")], old.weight[labels.multi.index("deadline")])
     assert torch.equal(new.weight[-1], old.weight[-1])
-    assert float(new.bias[3]) == RARE
+    assert float(new.bias[3].detach()) == RARE
 
 
 def test_own_cases_mark_their_evidence(taxonomy: Taxonomy) -> None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.special import expit, log_softmax, logit
+from scipy.special import expit, log_softmax
 from sklearn.metrics import f1_score
 
 from otklik.nlp.artefact import Calibration, Manifest
+from otklik.nlp.hybrid import joined_logit, logit_of
+from otklik.nlp.records import Analysis, Score, Urgency
 from otklik.training.problems import TrainingError
 from otklik.training.run import Prediction
 
@@ -176,27 +178,51 @@ def margin(manifest: Manifest, prediction: Prediction) -> float:
     found = []
     for label in manifest.categories:
         c = manifest.calibration[label]
-        value = c.slope * prediction.labels[label] + c.rule * prediction.rules.get(label, 0.0) + c.bias
-        found.append(abs(value - float(logit(c.threshold))))
+        found.append(abs(joined_logit(c, prediction.labels[label], prediction.rules.get(label, 0.0)) - logit_of(c.threshold)))
     return min(found)
 
 
-def doubt(before: Manifest, predictions: Sequence[Prediction], untouched: Sequence[Prediction]) -> Doubt:
-    """How honest the probabilities are: each part of the texts is judged by a calibration fitted on the other parts."""
+def out_of_part(
+    before: Manifest, predictions: Sequence[Prediction], untouched: Sequence[Prediction]
+) -> Iterator[tuple[Manifest, list[Prediction]]]:
+    """Parts of the texts, each with a calibration that was fitted on the others; together all of them, in another order."""
     allowed = {prediction.case.id for prediction in untouched}
-    labels, sentiments, rows = [], [], []
     for part in range(_PARTS):
         inside = [p for number, p in enumerate(predictions) if number % _PARTS != part]
         outside = [p for number, p in enumerate(predictions) if number % _PARTS == part]
-        after = calibrate(before, inside, [p for p in inside if p.case.id in allowed])
+        yield calibrate(before, inside, [p for p in inside if p.case.id in allowed]), outside
+
+
+def doubt(before: Manifest, predictions: Sequence[Prediction], untouched: Sequence[Prediction]) -> Doubt:
+    """How honest the probabilities are, on texts that they were not fitted on."""
+    labels, sentiments, rows = [], [], []
+    for after, outside in out_of_part(before, predictions, untouched):
         labels.append(_scored(after, outside))
         sentiments.append(_attitudes(after, outside))
-        for prediction in outside:
-            given = {label for label in after.categories if _probability(after, label, prediction) >= after.calibration[label].threshold}
-            rows.append((margin(after, prediction), given, set(prediction.case.categories)))
+        rows += [(margin(after, p), given(after, after.categories, p), set(p.case.categories)) for p in outside]
     rows.sort(key=lambda row: -row[0])
     risk = {coverage: _micro(rows[: max(1, round(coverage * len(rows)))]) for coverage in _COVERAGES}
     return Doubt(len(predictions), expected_error(*_scored(before, predictions)), _joint_error(labels), _joint_error(sentiments), risk)
+
+
+def given(manifest: Manifest, labels: Sequence[str], prediction: Prediction) -> set[str]:
+    """Those labels that reach their thresholds."""
+    found = {}
+    for label in labels:
+        c = manifest.calibration[label]
+        found[label] = joined_logit(c, prediction.labels[label], prediction.rules.get(label, 0.0)) >= logit_of(c.threshold)
+    return {label for label, reached in found.items() if reached}
+
+
+def answer(manifest: Manifest, prediction: Prediction) -> Analysis:
+    """What would be served for this text, without evidence."""
+    names = manifest.sentiments
+    sentiment = max(names, key=lambda name: prediction.sentiments[name] + manifest.sentiment_bias[name])
+    categories, triggers = (
+        tuple(Score(label, 1.0) for label in layer if label in given(manifest, layer, prediction))
+        for layer in (manifest.categories, manifest.triggers)
+    )
+    return Analysis("model", manifest.version, Score(sentiment, 1.0), categories, triggers, Urgency(None, None, None), ())
 
 
 def _joint_error(parts: Sequence[tuple[Array, Array]]) -> float:
@@ -208,10 +234,6 @@ def _micro(rows: Sequence[tuple[float, set[str], set[str]]]) -> float:
     hits = sum(len(given & wanted) for _, given, wanted in rows)
     total = sum(len(given) + len(wanted) for _, given, wanted in rows)
     return round(2 * hits / total, 4) if total else 0.0
-
-
-def _probability(manifest: Manifest, label: str, prediction: Prediction) -> float:
-    return float(probabilities(label, manifest.calibration[label], [prediction])[0])
 
 
 def _attitudes(manifest: Manifest, predictions: Sequence[Prediction]) -> tuple[Array, Array]:

@@ -103,10 +103,12 @@ def cross_validate_command(
     texts: TextsOption = None,
     settings: SettingsOption = _SETTINGS,
     folds: Annotated[int, typer.Option(min=2)] = 3,
+    dev: Annotated[Path | None, typer.Option(help="real cases that the rules were not written by: shows the rivals beside")] = None,
     taxonomy: TaxonomyOption = DEFAULT,
     resume: ResumeOption = False,
+    json_path: JsonOption = None,
 ) -> None:
-    """Reads every real case with a model that has not learnt it."""
+    """Reads every real case with a model that has not learnt it; with --dev the rivals do the same in the same folds."""
     from otklik.training.finetune import read_settings  # noqa: PLC0415
     from otklik.training.run import cross_validate, write_predictions  # noqa: PLC0415
 
@@ -114,7 +116,17 @@ def cross_validate_command(
         loaded = load_taxonomy(taxonomy)
         corpus = _corpus(loaded, real, cases, labels, texts or [])
         found = list(cross_validate(read_settings(settings), start, corpus, Rules(loaded), out, folds, resume=resume))
-    write_predictions(out / "predictions.jsonl", found)
+        write_predictions(out / "predictions.jsonl", found)
+        if dev:
+            from otklik.training.versus import versus  # noqa: PLC0415
+
+            own = {case.text for case in read_cases(dev, loaded)}
+            rows = versus(loaded, found, own, folds)
+            for name, reports in rows.items():
+                console.print(_side_by_side(reports, name))
+            if json_path:
+                content = {name: {who: report.as_json()["layers"] for who, report in reports.items()} for name, reports in rows.items()}
+                _write(json_path, content)
     console.print(f"{out / 'predictions.jsonl'}: {len(found)} texts in {folds} folds", highlight=False)
 
 
@@ -229,12 +241,13 @@ def evaluate_command(
         _write(json_path, content)
 
 
-def _side_by_side(rows: dict[str, Any]) -> Table:
-    table = Table(title=f"macro-F1 / micro-F1, labels with {MIN_SUPPORT} gold cases or more", title_justify="left")
+def _side_by_side(rows: dict[str, Any], name: str = "") -> Table:
+    title = f"{name}: " if name else ""
+    table = Table(title=f"{title}macro-F1 (labels with {MIN_SUPPORT} gold cases or more) / micro-F1", title_justify="left")
     table.add_column("who")
     for layer in ("categories", "sentiment", "triggers"):
         table.add_column(layer, justify="right")
-    for name, report in rows.items():
+    for who, report in rows.items():
         scores = (report.layers[layer] for layer in ("categories", "sentiment", "triggers"))
         table.add_row(
             name, *(f"{'–' if score.macro_f1 is None else format(score.macro_f1, '.3f')} / {score.micro_f1:.3f}" for score in scores)

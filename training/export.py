@@ -78,7 +78,7 @@ def restore(folder: Path, objective: Objective, dropout: float) -> Checkpoint:
     """The network of a model folder, its matrices rounded to 8 bits: where a fine-tuning can start with nothing but the repository."""
     manifest = read_manifest(folder)
     graph = ov.Core().read_model(folder / GRAPH)
-    state = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in to_state(graph).items()}
+    state = {name: torch.from_numpy(np.array(values)) for name, values in to_state(graph).items()}
     pieces, width = state["encoder.embeddings.word_embeddings.weight"].shape
     inner = state["encoder.encoder.layer.0.intermediate.dense.weight"].shape[0]
     layers = 1 + max(int(name.split(".")[3]) for name in state if name.startswith("encoder.encoder.layer."))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,18 +36,20 @@ _MARKS = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "unk_to
 
 
 def compare(taxonomy: Taxonomy, train: Sequence[Case], gold: Sequence[Case]) -> dict[str, Report]:
-    """Reports by rival. Each chooses its strength and its common threshold on a held-out tenth of ``train``; ``gold`` is only scored."""
-    keywords = Analyzer(taxonomy)
-    reports = {"keywords": evaluate(taxonomy, gold, [keywords.analyze(case.text) for case in gold])}
-    rivals: dict[str, Callable[[Sequence[str], Sequence[str]], tuple[Any, Any]]] = {
-        "TF-IDF (words 1–2, characters 2–5) + logistic regression": _tfidf,
-        f"{BUNDLED}: frozen multilingual-e5-small + logistic regression": _frozen,
+    """Reports by rival on ``gold``."""
+    return {name: evaluate(taxonomy, gold, analyses) for name, analyses in answers(taxonomy, train, gold).items()}
+
+
+def answers(taxonomy: Taxonomy, train: Sequence[Case], gold: Sequence[Case]) -> dict[str, list[Analysis]]:
+    """By rival. Each chooses its strength and its common threshold on a held-out tenth of ``train``; ``gold`` is only read."""
+    labels = Labels.of(taxonomy)
+    known, asked = [case.text for case in train], [case.text for case in gold]
+    return {
+        "keywords": Analyzer(taxonomy).analyze_all(asked),
+        "TF-IDF (words 1–2, characters 2–5) + logistic regression": _logistic(labels, train, *_tfidf(known, asked)),
+        f"frozen multilingual-e5-small ({BUNDLED}) + logistic regression": _logistic(labels, train, *_frozen(known, asked)),
+        "fastText, one against all": _fasttext(labels, train, gold),
     }
-    for name, features in rivals.items():
-        known, asked = features([case.text for case in train], [case.text for case in gold])
-        reports[name] = evaluate(taxonomy, gold, _logistic(Labels.of(taxonomy), known, train, asked))
-    reports["fastText, one against all"] = evaluate(taxonomy, gold, _fasttext(Labels.of(taxonomy), train, gold))
-    return reports
 
 
 def _tfidf(train: Sequence[str], gold: Sequence[str]) -> tuple[Any, Any]:
@@ -85,7 +87,7 @@ def _frozen(train: Sequence[str], gold: Sequence[str]) -> tuple[Any, Any]:
     return vectors(train), vectors(gold)
 
 
-def _logistic(labels: Labels, known: Any, train: Sequence[Case], asked: Any) -> list[Analysis]:
+def _logistic(labels: Labels, train: Sequence[Case], known: Any, asked: Any) -> list[Analysis]:
     held = np.arange(len(train)) % _HELD_OUT == 0
 
     def chances(layer: Sequence[str], rows: Any, truth: Array, wanted: Any, strength: float) -> Array:
