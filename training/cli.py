@@ -250,7 +250,7 @@ def _side_by_side(rows: dict[str, Any], name: str = "") -> Table:
     for who, report in rows.items():
         scores = (report.layers[layer] for layer in ("categories", "sentiment", "triggers"))
         table.add_row(
-            name, *(f"{'–' if score.macro_f1 is None else format(score.macro_f1, '.3f')} / {score.micro_f1:.3f}" for score in scores)
+            who, *(f"{'–' if score.macro_f1 is None else format(score.macro_f1, '.3f')} / {score.micro_f1:.3f}" for score in scores)
         )
     return table
 
