@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,15 @@ class Case:
             start = self.text.find(trigger.quote) if trigger.start is None else trigger.start
             spans.setdefault(trigger.id, []).append((start, start + len(trigger.quote)))
         return spans
+
+    def within(self, taxonomy: Taxonomy) -> Case:
+        """Without the labels that a taxonomy does not have."""
+        return replace(
+            self,
+            categories=tuple(label for label in self.categories if label in taxonomy.category),
+            triggers=tuple(trigger for trigger in self.triggers if trigger.id in taxonomy.trigger),
+            evidence={label: places for label, places in self.evidence.items() if label in taxonomy.category},
+        )
 
     @property
     def trigger_ids(self) -> frozenset[str]:

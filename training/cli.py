@@ -135,15 +135,16 @@ def _corpus(loaded: Any, real: Sequence[Path], cases: Path, labels: Path, texts:
 
     judged = [case for path in real for case in read_cases(path, loaded)]
     own = {case.text for case in judged}
-    written = [case for path in sorted(cases.glob("*.jsonl")) for case in read_cases(path, loaded)]
+    released = load_taxonomy(f"{loaded.id}-{loaded.base_version}")  # an overlay may have switched labels off that these cases have
+    written = [case for path in sorted(cases.glob("*.jsonl")) for case in read_cases(path, released)]
     at_hand = texts_of(texts)
     for path in sorted(labels.glob("*.jsonl")):
-        joined, missing = join(path, at_hand, loaded)
+        joined, missing = join(path, at_hand, released)
         if missing:
             errors.print(f"{path}: {missing} of {missing + len(joined)} texts are not at hand; name their files with --texts", markup=False)
         written += joined
     unlabelled = [row for path in texts for row in read_rows(path) if row["text"] not in own]
-    return Corpus(unlabelled, [case for case in written if case.text not in own], judged)
+    return Corpus(unlabelled, [case.within(loaded) for case in written if case.text not in own], judged)
 
 
 @app.command("export")
