@@ -14,6 +14,7 @@ from otklik.nlp.records import Document, Evidence, Score
 from otklik.nlp.rules import Said
 
 _BEHIND = 1.0  # logits: passages so close behind the likeliest one are evidence as well
+_MIXED = "mixed"
 _MOST = 3  # passages of evidence for a label
 _FAINT = -1.5  # logit below which a passage shows nothing by itself: then the words that the rules found are the evidence
 
@@ -73,9 +74,10 @@ class Joined:
         return tuple(document.evidence(start, stop) for start, stop in spans if stop > start)
 
     def _attitude(self, row: int) -> str:
-        """Sentiment of a passage by itself."""
-        count = len(self._manifest.labels)
-        return self._likeliest(self._reading.outputs[row, count:-1])[0]
+        """Sentiment of a passage by itself. Praise and criticism together are told of whole texts: a passage is one of the two."""
+        logits = self._reading.outputs[row, len(self._manifest.labels) : -1].copy()
+        logits[[name == _MIXED for name in self._manifest.sentiments]] = -np.inf
+        return self._likeliest(logits)[0]
 
     @property
     def sentiment(self) -> Score:
