@@ -14,7 +14,7 @@ from otklik.nlp.records import Document, Evidence, Score
 from otklik.nlp.rules import Said
 
 _BEHIND = 1.0  # logits: passages so close behind the likeliest one are evidence as well
-_MIXED = "mixed"
+_MIXED, _PRAISE, _NO_COMPLAINT = "mixed", "positive", "other."
 _MOST = 3  # passages of evidence for a label
 _FAINT = -1.5  # logit below which a passage shows nothing by itself: then the words that the rules found are the evidence
 
@@ -61,22 +61,26 @@ class Joined:
         said = self._rules.get(label)
         exact = label in self._manifest.triggers  # the guide wants the shortest words that show a trigger
         if said is not None and said.evidence and (exact or logits.max() < _FAINT):
-            return Score(label, round(probability, 4), said.evidence, self._attitude(int(logits.argmax())), source="rule")
+            return Score(label, round(probability, 4), said.evidence, self._attitude(int(logits.argmax()), label), source="rule")
         rows = [int(row) for row in np.argsort(-logits, kind="stable") if logits[row] >= logits.max() - _BEHIND][:_MOST]
         if logits.max() >= 0:
             rows = [row for row in rows if logits[row] >= 0]
         passages = self._passages(rows)
-        return Score(label, round(probability, 4), passages, self._attitude(rows[0]), source="model")
+        return Score(label, round(probability, 4), passages, self._attitude(rows[0], label), source="model")
 
     def _passages(self, rows: list[int]) -> tuple[Evidence, ...]:
         document: Document = self._said.document
         spans = sorted({self._reading.passages[row] for row in rows})
         return tuple(document.evidence(start, stop) for start, stop in spans if stop > start)
 
-    def _attitude(self, row: int) -> str:
-        """Sentiment of a passage by itself. Praise and criticism together are told of whole texts: a passage is one of the two."""
+    def _attitude(self, row: int, label: str) -> str:
+        """Sentiment of a passage by itself.
+
+        Mixed are whole texts, not passages; and what states a problem is no praise, however much of it stands around.
+        """
+        out = {_MIXED} if label.startswith(_NO_COMPLAINT) else {_MIXED, _PRAISE}
         logits = self._reading.outputs[row, len(self._manifest.labels) : -1].copy()
-        logits[[name == _MIXED for name in self._manifest.sentiments]] = -np.inf
+        logits[[name in out for name in self._manifest.sentiments]] = -np.inf
         return self._likeliest(logits)[0]
 
     @property
