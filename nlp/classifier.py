@@ -17,7 +17,7 @@ from otklik.nlp.passages import Window, encode, fill, pack, split
 from otklik.nlp.pooling import Array, pool
 from otklik.nlp.records import Document
 
-_BATCH = 2048  # tokens of a batch, padding included: larger ones are no faster and hold more memory
+_BATCH = 1024  # tokens of a batch, padding included: larger ones were no faster and held more memory
 _GROUP = "32"  # activations are quantised in groups of so many; answers then do not depend on the other texts of a batch
 
 

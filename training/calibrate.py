@@ -21,6 +21,8 @@ from otklik.training.run import Prediction
 
 Array = np.ndarray[Any, Any]
 _SLOPE_PULL, _BIAS_PULL = 4.0, 0.1  # strength of the pull, in squared logits, of a label's slope towards 1 and its bias towards 0
+_FEW = 30  # cases
+_BELIEVED = 8.0  # logits: more than a model that says no takes away
 _PARTS = 5  # of the texts, for probabilities that are judged on others than they were fitted on
 _THRESHOLDS = np.round(np.arange(0.2, 0.62, 0.02), 2)
 _PULL = 30  # texts: a label with so many cases has half a word in its own threshold, the other half is the layer's
@@ -54,8 +56,8 @@ def calibrate(manifest: Manifest, predictions: Sequence[Prediction], untouched: 
         raise TrainingError("calibration needs predictions, and some on texts that the rules were not written by")
     calibration: dict[str, Calibration] = {}
     for layer in (manifest.categories, manifest.triggers):
-        trust = _common_trust(layer, untouched)
-        fitted = {label: _fit(label, predictions, trust) for label in layer}
+        common = _common(layer, untouched)
+        fitted = {label: _fit(label, predictions, common) for label in layer}
         calibration |= _thresholds(layer, fitted, predictions)
     bias = _sentiment_bias(manifest.sentiments, predictions)
     changed = replace(
@@ -90,27 +92,32 @@ def _loss(values: Array, truth: Array) -> float:
     return float(np.logaddexp(0, values).sum() - (truth * values).sum())
 
 
-def _common_trust(layer: Sequence[str], predictions: Sequence[Prediction]) -> float:
-    """One weight of the rules' score for a whole layer."""
+def _common(layer: Sequence[str], predictions: Sequence[Prediction]) -> Calibration:
+    """One calibration for a whole layer."""
     columns = [_columns(label, predictions) for label in layer]
     logits, rules, truth = (np.concatenate(part) for part in zip(*columns, strict=True))
     found = minimize(lambda w: _loss(w[0] * logits + w[1] * rules + w[2], truth), np.array([1.0, 0.0, 0.0]), method="BFGS")
-    return max(float(found.x[1]), 0.0)
+    slope, rule, bias = (round(float(value), 4) for value in found.x)
+    return Calibration(slope, max(rule, 0.0), bias, 0.5)
 
 
-def _fit(label: str, predictions: Sequence[Prediction], trust: float) -> Calibration:
+def _fit(label: str, predictions: Sequence[Prediction], common: Calibration) -> Calibration:
     """Platt scaling (1999), pulled towards the plain logit where cases are few.
 
     The weight of the rules stays that of the layer: most of the texts are those that the phrases were chosen by, where rules look too good.
+    A label with fewer than `_FEW` cases cannot be measured here: it takes the calibration of the layer, and where the rules fire for it, they
+    are believed, for a situation that is missed costs more than one that is looked at in vain.
     """
     logits, rules, truth = _columns(label, predictions)
+    if truth.sum() < _FEW:
+        return replace(common, rule=_BELIEVED)
 
     def loss(w: Array) -> float:
         pull = _SLOPE_PULL * (w[0] - 1) ** 2 + _BIAS_PULL * w[1] ** 2
-        return _loss(w[0] * logits + trust * rules + w[1], truth) + float(pull)
+        return _loss(w[0] * logits + common.rule * rules + w[1], truth) + float(pull)
 
     slope, bias = (round(float(value), 4) for value in minimize(loss, np.array([1.0, 0.0]), method="BFGS").x)
-    return Calibration(max(slope, 0.0), round(trust, 4), bias, 0.5)
+    return Calibration(max(slope, 0.0), common.rule, bias, 0.5)
 
 
 def probabilities(label: str, calibration: Calibration, predictions: Sequence[Prediction]) -> Array:

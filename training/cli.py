@@ -152,16 +152,19 @@ def export_command(
     checkpoint: Annotated[Path, typer.Argument(help="folder that finetune wrote")],
     out: Annotated[Path, typer.Argument(help="model folder to write")],
     compare: Annotated[Path | None, typer.Option(help="texts (JSONL) on which the artefact is compared with the checkpoint")] = None,
+    like: Annotated[Path | None, typer.Option(help="model folder that the training started from: its calibration is kept")] = None,
     taxonomy: TaxonomyOption = DEFAULT,
 ) -> None:
     """Checkpoint → artefact, not calibrated yet; with --compare the proof that both say the same."""
     from otklik.training import checkpoint as checkpoints  # noqa: PLC0415
-    from otklik.training.export import export, parity  # noqa: PLC0415
+    from otklik.training.export import export, keep_calibration, parity  # noqa: PLC0415
 
     with _told():
         loaded = load_taxonomy(taxonomy)
         current = checkpoints.load(checkpoint)
         manifest = export(current, loaded, out)
+        if like:
+            keep_calibration(out, manifest, read_manifest(like))
         console.print(f"{out}: {manifest.version}, {sum(file.stat().st_size for file in out.iterdir()) / 1e6:.1f} MB", highlight=False)
         if compare:
             found = parity(current, out, read_texts(compare), Rules(loaded).reader)

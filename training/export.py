@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +72,20 @@ def export(checkpoint: Checkpoint, taxonomy: Taxonomy, folder: Path) -> Manifest
             folder.replace(Path(temporary) / "old")
         new.replace(folder)
     return manifest
+
+
+def keep_calibration(folder: Path, manifest: Manifest, old: Manifest) -> None:
+    """What was calibrated for the labels of the model that a training started from; new labels are given from a probability of 0.5."""
+    known = {label: old.calibration[label] for label in manifest.labels if label in old.calibration}
+    kept = replace(
+        manifest,
+        calibration={**manifest.calibration, **known},
+        sentiment_temperature=old.sentiment_temperature,
+        sentiment_bias=old.sentiment_bias,
+        unusual_below=old.unusual_below,
+        review_below=old.review_below,
+    )
+    write_manifest(folder, kept)
 
 
 def restore(folder: Path, objective: Objective, dropout: float) -> Checkpoint:
