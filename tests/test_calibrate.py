@@ -39,7 +39,7 @@ def predictions(seed: int, count: int = 600) -> list[Prediction]:
     generator = np.random.default_rng(seed)
     found = []
     for number in range(count):
-        true = {label: float(generator.normal(mean, 1.5)) for label, mean in (("common", -1.0), ("rare", -3.5), ("cry", -2.0))}
+        true = {label: float(generator.normal(mean, 1.5)) for label, mean in (("common", -1.0), ("rare", -2.3), ("cry", -2.0))}
         given = {label for label, value in true.items() if generator.random() < expit(value)}
         rules = {label: 1.0 for label in true if (label in given) == (generator.random() < 0.8)}
         attitude = generator.integers(4)
@@ -95,3 +95,11 @@ def test_training_and_serving_join_the_rules_by_the_same_formula() -> None:
 def test_expected_error_by_hand() -> None:
     assert expected_error(np.array([0.9, 0.9, 0.1, 0.1]), np.array([1, 0, 0, 0])) == pytest.approx(0.5 * 0.4 + 0.5 * 0.1)
     assert expected_error(np.array([1.0, 0.0]), np.array([1, 0])) == 0.0
+
+
+def test_the_rules_are_believed_for_a_label_too_rare_to_measure() -> None:
+    learnt = predictions(1)
+    few = [p for p in learnt if "rare" not in p.case.categories] + [p for p in learnt if "rare" in p.case.categories][:5]
+    rare = calibrate(manifest(), few, few).calibration["rare"]
+    assert expit(joined_logit(rare, -4.0, 1.0)) > rare.threshold
+    assert expit(joined_logit(rare, -4.0, 0.0)) < rare.threshold

@@ -105,3 +105,11 @@ def test_case_and_look_alikes_change_nothing(hybrid: Analyzer, change: object) -
     wanted, found = hybrid.analyze(text), hybrid.analyze(change(text))
     assert [score.id for score in found.categories] == [score.id for score in wanted.categories]
     assert found.sentiment.id == wanted.sentiment.id
+
+
+@pytest.mark.parametrize("trigger", ["denied_boarding", "denied_checkin", "stranded", "deadline", "publicity_threat"])
+def test_what_the_rules_find_of_rare_urgent_cases_is_never_lost(hybrid: Analyzer, trigger: str) -> None:
+    texts_of_trigger = hybrid.taxonomy.trigger[trigger].examples
+    assert texts_of_trigger
+    for text in texts_of_trigger:
+        assert trigger in {score.id for score in hybrid.analyze(text).triggers}, text
