@@ -105,8 +105,8 @@ def _fit(label: str, predictions: Sequence[Prediction], common: Calibration) -> 
     """Platt scaling (1999), pulled towards the plain logit where cases are few.
 
     The weight of the rules stays that of the layer: most of the texts are those that the phrases were chosen by, where rules look too good.
-    A label with fewer than `_FEW` cases cannot be measured here: it takes the calibration of the layer, and where the rules fire for it, they
-    are believed, for a situation that is missed costs more than one that is looked at in vain.
+    A label with fewer than `_FEW` cases cannot be measured here: it takes the calibration of the layer, and where the rules fire for it,
+    they are believed, for a situation that is missed costs more than one that is looked at in vain.
     """
     logits, rules, truth = _columns(label, predictions)
     if truth.sum() < _FEW:
