@@ -18,7 +18,8 @@ from otklik.nlp.pooling import Array, pool
 from otklik.nlp.records import Document
 
 _BATCH = 1024  # tokens of a batch, padding included: larger ones were no faster and held more memory
-_GROUP = "32"  # activations are quantised in groups of so many; answers then do not depend on the other texts of a batch
+_GROUP = "128"  # activations of a token are quantised in groups of so many; answers then do not depend on the other texts of a batch
+_STEP = 8  # sizes are multiples of it: the runtime keeps what it prepared for each size that it has seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,6 @@ class Classifier:
         """(windows, passages, outputs)"""
         if not hasattr(self._local, "request"):
             self._local.request = self._compiled.create_infer_request()
-        ids, spread = fill(windows, self.manifest.special[2])
+        ids, spread = fill(windows, self.manifest.special[2], _STEP)
         outputs: Array = self._local.request.infer([ids, spread])[0].copy()
         return outputs

@@ -98,10 +98,13 @@ def pack(passages: Sequence[Sequence[int]], bos: int, eos: int, size: int) -> li
     return windows
 
 
-def fill(windows: Sequence[Window], pad: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """``ids`` (windows, tokens), filled up with ``pad``, and ``spread`` (windows, passages, tokens), whose rows average tokens."""
-    longest = max(len(window.ids) for window in windows)
-    most = max(len(window.passages) for window in windows)
+def fill(windows: Sequence[Window], pad: int, step: int = 1) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """``ids`` (windows, tokens), filled up with ``pad``, and ``spread`` (windows, passages, tokens), whose rows average tokens.
+
+    Tokens and passages are filled up to a multiple of ``step``.
+    """
+    longest = -(-max(len(window.ids) for window in windows) // step) * step
+    most = -(-max(len(window.passages) for window in windows) // step) * step
     ids = np.full((len(windows), longest), pad, np.int64)
     spread = np.zeros((len(windows), most, longest), np.float32)
     for number, window in enumerate(windows):

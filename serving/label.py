@@ -21,7 +21,7 @@ from otklik.serving.schemas import CategoryAnswer, Error, Options, Passage, Resu
 
 _TEXT_COLUMNS = ("text", "текст", "comment", "комментарий", "отзыв", "review", "message", "сообщение")
 _ENCODINGS = ("utf-8-sig", "cp1251")
-_BATCH = 64  # rows that the model reads together
+_BATCH = 256  # rows that the model reads together
 _DELIMITERS = ",;\t|"
 _ADDED = (
     "sentiment",

@@ -237,3 +237,17 @@ def test_own_cases_mark_their_evidence(taxonomy: Taxonomy) -> None:
     assert len(cases) >= 1900
     assert len({case.text for case in cases}) == len(cases)
     assert sum(bool(case.evidence) for case in cases) > 1000
+
+
+def test_a_label_that_nobody_looked_for_is_neither_learnt_nor_unlearnt(tiny: Base, taxonomy: Taxonomy, rules: Rules) -> None:
+    labels = Labels.of(taxonomy)
+    network = Network(tiny.encoder, len(labels.multi), len(labels.sentiments), Objective(1.0, 1.0, 0.0), 0.0)
+    row = labels.multi.index("money.price")
+
+    def pull(case: Case) -> float:
+        network.zero_grad()
+        network(**Collator(tiny.tokenizer, tiny.special, 64, None)(list(to_dataset([case], labels, rules.reader))))["loss"].backward()
+        return float(network.head[-1].bias.grad[row].abs())
+
+    assert pull(CASES[0]) > 0
+    assert pull(replace(CASES[0], unasked=frozenset({"money.price"}))) == 0

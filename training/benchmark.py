@@ -91,7 +91,7 @@ def _cases(rows: Sequence[Mapping[str, Any]], key: str, classes: Sequence[str]) 
 
 def _learn(stage: Any, settings: Settings, current: Checkpoint, learnt: Sequence[Case], asked: Sequence[Case]) -> np.ndarray[Any, Any]:
     reader = Reader(load_language(), Morphology())
-    noisy = Collator(current.base.tokenizer, current.base.special, settings.window, settings.noise)
+    noisy = Collator(current.base.tokenizer, current.base.special, current.window, settings.noise)
     with tempfile.TemporaryDirectory() as folder:
         train(current.network, to_dataset(learnt, current.labels, reader), noisy, stage, settings, Path(folder))
     rows = to_dataset(asked, current.labels, reader)

@@ -34,6 +34,7 @@ class Case:
     """One labelled text. Categories and triggers are sets in truth; they keep the order of the file.
 
     ``evidence``: the passages of some or all categories as ``[start, stop)`` of the text.
+    ``unasked``: labels that it may have although it does not name them, as whoever labelled it did not look for them.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Case:
     triggers: tuple[Quote, ...]
     domain: str = ""
     evidence: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
+    unasked: frozenset[str] = frozenset()
 
     @property
     def marked(self) -> dict[str, list[tuple[int, int]]]:

@@ -45,7 +45,7 @@ class Labels:
 
 
 def to_dataset(cases: Sequence[Case], labels: Labels, reader: Reader) -> Dataset:
-    """A row a case: ``passages``, ``labels`` (0/1), ``sentiment`` (number), ``places`` (by passage, 0/1/`UNKNOWN`), ``length``."""
+    """A row a case: ``passages``, ``labels`` (0/1/`UNKNOWN`), ``sentiment`` (number), ``places`` (by passage, 0/1/`UNKNOWN`), ``length``."""
     return Dataset.from_list([_row(case, labels, reader) for case in cases])
 
 
@@ -53,7 +53,8 @@ def _row(case: Case, labels: Labels, reader: Reader) -> dict[str, Any]:
     document = reader.read(case.text)
     spans = split(document) or [(0, len(document.text))]
     given = set(case.categories) | case.trigger_ids
-    places = [[UNKNOWN if label in given else 0.0 for label in labels.multi] for _ in spans]
+    open_ = given | case.unasked
+    places = [[UNKNOWN if label in open_ else 0.0 for label in labels.multi] for _ in spans]
     raw = [document.evidence(start, stop) if stop > start else None for start, stop in spans]
     for label, marked in case.marked.items():
         column = labels.multi.index(label)
@@ -64,7 +65,7 @@ def _row(case: Case, labels: Labels, reader: Reader) -> dict[str, Any]:
             )
     return {
         "passages": [document.text[start:stop] for start, stop in spans],
-        "labels": [float(label in given) for label in labels.multi],
+        "labels": [UNKNOWN if label in case.unasked - given else float(label in given) for label in labels.multi],
         "sentiment": labels.sentiments.index(case.sentiment),
         "places": places,
         "length": len(case.text),

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 RARE = -3.0  # logit that every label starts from: most texts do not have it
-UNKNOWN = -1.0  # in passage targets: a label of the text whose passage nobody marked
+UNKNOWN = -1.0  # in targets: a label of the text whose passage nobody marked, or one that nobody looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +65,14 @@ class Network(nn.Module):
         sentiment_targets: Tensor,
         passage_targets: Tensor,
     ) -> dict[str, Tensor]:
-        """``members`` (texts, passages): places in the list of all passages; ``present`` tells the filled ones. Targets are in 0..1."""
+        """``members`` (texts, passages): places in the list of all passages; ``present`` tells the filled ones. Targets are in 0..1, or `UNKNOWN`."""
         flat = self.passages(ids, spread).float().flatten(0, 1)
         outputs = flat[members]
         labels, sentiments = self.pool(outputs, present)
         smoothing = self.objective.smoothing
         targets = label_targets * (1 - 2 * smoothing) + smoothing
-        loss = binary_cross_entropy_with_logits(labels, targets, reduction="none").sum(1).mean()
+        asked = label_targets != UNKNOWN
+        loss = (binary_cross_entropy_with_logits(labels, targets.clamp(min=0.0), reduction="none") * asked).sum(1).mean()
         known = (passage_targets != UNKNOWN) & present[..., None]
         each = binary_cross_entropy_with_logits(outputs[..., : self.labels], passage_targets.clamp(min=0.0), reduction="none")
         each = (each * known).sum(dim=(1, 2)) / present.sum(1)

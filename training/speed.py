@@ -12,7 +12,7 @@ from otklik.nlp.analyzer import Analyzer
 
 _LENGTHS = (1_000, 10_000, 100_000)  # code points
 _REPEATS = 3
-_BATCH = 64  # texts, as the batch command reads them
+_BATCH = 256  # texts, as the batch command reads them
 _ALONE = 200
 
 
