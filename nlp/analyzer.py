@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from otklik.nlp import keywords
-from otklik.nlp.artefact import ArtefactError, shipped
+from otklik.nlp.artefact import ArtefactError, Manifest, shipped
 from otklik.nlp.classifier import Classifier, Reading
 from otklik.nlp.hybrid import Joined
 from otklik.nlp.records import Analysis, Document, Score, Urgency
@@ -45,6 +45,11 @@ class Analyzer:
     def engine(self) -> str:
         """Who answers ``auto``."""
         return "model" if self._classifier else "keyword"
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """Of the model, if there is one."""
+        return self._classifier.manifest if self._classifier else None
 
     def version(self, engine: Engine = "auto") -> str:
         """Goes out as ``model_version``."""

@@ -42,6 +42,7 @@ class Classifier:
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         core = ov.Core()
+        core.set_property({"ENABLE_MMAP": False})  # a file that is replaced under a running process must not take it down
         settings: dict[str, Any] = {"DYNAMIC_QUANTIZATION_GROUP_SIZE": _GROUP, "NUM_STREAMS": "1", "PERFORMANCE_HINT": "LATENCY"}
         if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             settings["INFERENCE_PRECISION_HINT"] = "bf16"

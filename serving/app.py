@@ -2,52 +2,104 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+import hashlib
+import json
 import logging
-from collections.abc import AsyncIterator
+import math
+import signal
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
-from fastapi import FastAPI, Request
+import structlog
+from fastapi import Depends, FastAPI, Header, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, StreamingResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
 
-from otklik.nlp.analyzer import Analyzer, load_analyzer, relative_score
-from otklik.nlp.artefact import ArtefactError
-from otklik.serving.schemas import ClassifyRequest, ClassifyResponse, Error, ErrorDetail, ErrorResponse, Health, Result
+from otklik.nlp.analyzer import KEYWORD_VERSION, relative_score
+from otklik.serving.answerer import Answerer, Answers, Late, Unavailable
+from otklik.serving.batcher import Ask, Closed, Full
+from otklik.serving.desk import Load, Refused, with_model
+from otklik.serving.guard import Gate, Guard, Refusal, error_response
+from otklik.serving.keys import Keys
+from otklik.serving.observe import Metrics, Observed
+from otklik.serving.schemas import (
+    ClassifyRequest,
+    ClassifyResponse,
+    Envelope,
+    Error,
+    ErrorDetail,
+    ErrorResponse,
+    Failed,
+    Health,
+    Item,
+    Model,
+    Models,
+    Options,
+    Reloaded,
+    Result,
+    whole,
+)
 from otklik.serving.settings import Settings
-from otklik.taxonomy.load import load_taxonomy
 from otklik.taxonomy.model import Taxonomy
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 _CODES = {400: "invalid_json", 404: "not_found", 405: "method_not_allowed", 415: "unsupported_media_type"}
-_ERRORS: dict[int | str, dict[str, Any]] = {
-    400: {"model": ErrorResponse, "description": "`invalid_json`: the body is no JSON"},
-    413: {"model": ErrorResponse, "description": "`body_too_large`, `too_many_items`: split the request"},
-    422: {"model": ErrorResponse, "description": "`validation_failed`, `text_too_long`: `details` says what is wrong where"},
-    503: {"model": ErrorResponse, "description": "`model_unavailable`: engine `model` was demanded and is not at hand"},
+_MEANINGS = {
+    400: "`invalid_json`: the body is no JSON",
+    401: "`unauthorized`: no key, or one that is not known",
+    403: "`forbidden`: the key may not do this",
+    408: "`body_timeout`: the body stopped coming",
+    413: "`body_too_large`, `too_many_items`: split the request",
+    415: "`unsupported_media_type`: send the body as it is, not compressed",
+    422: "`validation_failed`, `text_too_long`: no item could be read; `details` says what is wrong where",
+    429: "`overloaded`, `rate_limited`: send it again after the seconds in Retry-After",
+    503: "`model_unavailable`: engine `model` was demanded and is not at hand; `shutting_down`",
+    504: "`deadline_exceeded`: nobody answered in time",
 }
+_STREAM_LINES = 64  # items of a stream that are answered together
+_NDJSON = "application/x-ndjson"
+_GZIP_FROM = 2048  # bytes
 
 
-class Refusal(Exception):  # noqa: N818  a refusal is an answer, not a fault
-    """A request that is answered with an error."""
-
-    def __init__(self, status: int, code: str, message: str, details: list[ErrorDetail] | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.error = Error(code=code, message=message, details=details or [])
+def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    return {status: {"model": ErrorResponse, "description": _MEANINGS[status]} for status in statuses}
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """The service. Taxonomy and engines are loaded at start-up; a bad taxonomy stops it there, with all its problems."""
+def _body(content: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"requestBody": {"required": True, "content": {content: {"schema": schema}}}}
+
+
+def create_app(settings: Settings, load: Load = with_model) -> FastAPI:
+    """The service. A bad taxonomy stops it at start-up with all its problems; a bad model does not: the words answer then.
+
+    ``load`` brings the model, also at a reload. Raises `KeysError`.
+    """
+    keys = Keys(settings.keys_file, settings.keys)
+    gate = Gate(keys, settings.rate_per_minute)
+    metrics = Metrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.analyzer = _analyzer(settings)
+        answerer = app.state.answerer = Answerer(settings, metrics, load)
+        answerer.start()
+        with suppress(NotImplementedError, RuntimeError, ValueError):  # no main thread, as in a test
+            asyncio.get_running_loop().add_signal_handler(
+                signal.SIGHUP, lambda: app.state.reloads.add(asyncio.create_task(_reload(answerer)))
+            )
+        app.state.reloads = set()
         yield
+        await answerer.close()
 
     app = FastAPI(
         title="Otklik",
@@ -55,57 +107,318 @@ def create_app(settings: Settings) -> FastAPI:
         version="1",
         lifespan=lifespan,
     )
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
-    _add_error_handlers(app)
-
-    @app.post("/v1/classify", response_model=ClassifyResponse, responses=_ERRORS)
-    def classify(body: ClassifyRequest, request: Request) -> JSONResponse:
-        """Reads each text and answers in the order of the items."""
-        _check_limits(body, settings)
-        analyzer: Analyzer = request.app.state.analyzer
-        engine = body.options.engine
-        if engine == "model" and analyzer.engine != "model":
-            raise Refusal(503, "model_unavailable", "no model is at hand: ask with options.engine auto or keyword")
-        marks = [relative_score(item.score, item.channel) for item in body.items]
-        analyses = analyzer.analyze_all([item.text for item in body.items], marks, engine)
-        results = [
-            Result.of(str(position) if item.id is None else item.id, analysis, analyzer.taxonomy, body.options)
-            for position, (item, analysis) in enumerate(zip(body.items, analyses, strict=True))
-        ]
-        response = ClassifyResponse(model_version=analyzer.version(engine), taxonomy_version=analyzer.taxonomy.version, results=results)
-        content = response.model_dump(mode="json")
-        if not body.options.all_scores:
-            for result in content["results"]:
-                del result["scores"]
-        return JSONResponse(content)
-
-    @app.get("/v1/taxonomy")
-    def taxonomy(request: Request) -> dict[str, Any]:
-        """All labels with definitions, departments, severities and routes; the phrases stay inside."""
-        return describe(request.app.state.analyzer.taxonomy)
-
-    @app.get("/health/live")
-    def live() -> Health:
-        """The process answers."""
-        return Health(status="live")
-
-    @app.get("/health/ready")
-    def ready(request: Request) -> Health:
-        """Texts can be sent, and who would read them."""
-        analyzer: Analyzer = request.app.state.analyzer
-        return Health(status="ready", engine=analyzer.engine, model_version=analyzer.version(), taxonomy_version=analyzer.taxonomy.version)
-
+    app.add_middleware(GZipMiddleware, minimum_size=_GZIP_FROM, compresslevel=5)
+    app.add_middleware(Guard, settings=settings, streams=frozenset({"/v1/classify/stream"}))
+    app.add_middleware(Observed, metrics=metrics)
+    _add_error_handlers(app, metrics)
+    _add_routes(app, settings, gate, metrics)
+    _add_operations(app, gate, metrics)
+    _describe_request(app)
     return app
 
 
-def _analyzer(settings: Settings) -> Analyzer:
-    """With the model, or with the rules alone where the model cannot be used: then each answer names its engine."""
-    taxonomy = load_taxonomy(settings.taxonomy)
+def _describe_request(app: FastAPI) -> None:
+    """The body of /v1/classify is read item by item, so FastAPI does not see its schema."""
+    schema = ClassifyRequest.model_json_schema(ref_template="#/components/schemas/{model}")
+    parts = {**schema.pop("$defs"), "ClassifyRequest": schema}
+    generated = app.openapi()
+    generated["components"]["schemas"] = dict(sorted({**parts, **generated["components"]["schemas"]}.items()))
+
+
+def _add_routes(app: FastAPI, settings: Settings, gate: Gate, metrics: Metrics) -> None:
+    request_body = _body("application/json", {"$ref": "#/components/schemas/ClassifyRequest"})
+
+    @app.post(
+        "/v1/classify",
+        response_model=ClassifyResponse,
+        responses=_errors(400, 401, 408, 413, 415, 422, 429, 503, 504),
+        openapi_extra=request_body,
+        dependencies=[Depends(gate.client)],
+    )
+    async def classify(
+        request: Request,
+        x_deadline_ms: Annotated[int | None, Header(ge=1, description="answer within so many milliseconds, or not at all")] = None,
+    ) -> Response:
+        """Reads each text and answers in the order of the items. Nothing is stored: the same request may be sent again at any time.
+
+        An item that cannot be read gets an `error` in its place; where none can, the request is refused.
+        """
+        envelope = _envelope(await request.body(), settings)
+        read = [_item(value, position, settings) for position, value in enumerate(envelope.items)]
+        if not any(isinstance(item, Item) for item in read):
+            raise _nothing_readable(read)
+        gate.charge(request, len(read))
+        seconds = min(settings.deadline_seconds, (x_deadline_ms or math.inf) / 1000)
+        answers = await _unless_gone(request, app.state.answerer, _asks(read), envelope.options, seconds, metrics)
+        results = _results(read, answers, envelope.options, metrics)
+        _tell(request, answers, results)
+        response = ClassifyResponse(model_version=answers.version, taxonomy_version=answers.desk.taxonomy.version, results=results)
+        return Response(_json(response, envelope.options, {"results": {"__all__": {"scores"}}}), media_type="application/json")
+
+    @app.post(
+        "/v1/classify/stream",
+        response_class=StreamingResponse,
+        responses={200: {"content": {_NDJSON: {"schema": {"type": "string"}}}, "description": "a result or an error a line"}}
+        | _errors(401, 415, 422),
+        openapi_extra=_body(_NDJSON, {"type": "string", "description": "an item a line, as in the items of /v1/classify"}),
+        dependencies=[Depends(gate.client)],
+    )
+    async def stream(request: Request, options: Annotated[Options, Query()]) -> Response:
+        """For large batches: an item a line in, a result or an error a line out, in the same order, while the body still comes.
+
+        It waits for room instead of refusing. Read while you send: a client that does not is stopped by back-pressure and then cut off.
+        """
+        return _Duplex(_streamed(request, app.state.answerer, options, settings, gate, metrics), media_type=_NDJSON)
+
+    @app.get(
+        "/v1/taxonomy",
+        responses=_errors(401) | {304: {"description": "it is the one that If-None-Match names"}},
+        dependencies=[Depends(gate.client)],
+    )
+    def taxonomy(request: Request) -> Response:
+        """All labels with definitions, departments, severities and routes; the phrases stay inside."""
+        content = json.dumps(describe(app.state.answerer.desk.taxonomy), ensure_ascii=False).encode("utf-8")
+        headers = {"etag": f'"{hashlib.sha256(content).hexdigest()[:32]}"', "cache-control": "no-cache"}
+        known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
+        if known & {headers["etag"], "*"}:
+            return Response(status_code=304, headers=headers)
+        return Response(content, media_type="application/json", headers=headers)
+
+    @app.get("/v1/models", responses=_errors(401), dependencies=[Depends(gate.client)])
+    def models() -> Models:
+        """Who can answer here."""
+        desk = app.state.answerer.desk
+        taxonomy = desk.taxonomy
+        found = []
+        if desk.model:
+            manifest = desk.model.manifest
+            found.append(
+                Model(
+                    id=manifest.version,
+                    engine="model",
+                    default=True,
+                    taxonomy_id=taxonomy.id,
+                    taxonomy_version=taxonomy.version,
+                    origin=manifest.origin,
+                )
+            )
+        found.append(
+            Model(
+                id=KEYWORD_VERSION,
+                engine="keyword",
+                default=desk.model is None,
+                taxonomy_id=taxonomy.id,
+                taxonomy_version=taxonomy.version,
+                origin=None,
+            )
+        )
+        return Models(models=found)
+
+
+def _add_operations(app: FastAPI, gate: Gate, metrics: Metrics) -> None:
+    @app.get("/health/live")
+    async def live() -> Health:
+        """The process answers."""
+        return Health(status="live")
+
+    @app.get("/health/ready", responses={503: {"model": Health, "description": "send texts elsewhere"}})
+    async def ready(response: Response) -> Health:
+        """Whether texts can be sent, and who would read them: `degraded` means that only the words answer, and why."""
+        answerer: Answerer = app.state.answerer
+        desk, reason = answerer.desk, answerer.reason()
+        if answerer.draining:
+            response.status_code = 503
+        return Health(
+            status="not ready" if answerer.draining else "degraded" if reason else "ready",
+            engine="keyword" if reason else "model",
+            model_version=KEYWORD_VERSION if reason else desk.version,
+            taxonomy_version=desk.taxonomy.version,
+            reason=reason,
+        )
+
+    @app.get("/metrics", response_class=Response, include_in_schema=False)
+    def prometheus() -> Response:
+        """For Prometheus; holds no text and no key."""
+        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    @app.post(
+        "/admin/reload",
+        responses=_errors(401, 403) | {409: {"model": ErrorResponse, "description": "the new one was refused, the old one stays"}},
+        dependencies=[Depends(gate.admin)],
+    )
+    async def reload() -> Reloaded:
+        """Taxonomy and model read again from where the settings say, checked, and put in place of the old ones."""
+        try:
+            desk = await app.state.answerer.reload()
+        except Refused as error:
+            raise Refusal(409, error.code, f"{error}; the old one goes on answering") from error
+        return Reloaded(model_version=desk.version, taxonomy_version=desk.taxonomy.version)
+
+
+async def _reload(answerer: Answerer) -> None:
+    with suppress(Refused):  # logged, and counted
+        await answerer.reload()
+
+
+def _envelope(body: bytes, settings: Settings) -> Envelope:
     try:
-        return load_analyzer(taxonomy, settings.model)
-    except ArtefactError as error:
-        log.error("%s: %s; the keyword engine answers instead", error.code, error)  # noqa: TRY400  the traceback says no more
-        return Analyzer(taxonomy)
+        # Not pydantic's parser: that one refuses the whole body for half of a surrogate pair in one item.
+        content = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Refusal(400, "invalid_json", "the body is no JSON; send an object with «items», in UTF-8") from error
+    envelope = Envelope.model_validate(content)
+    if len(envelope.items) > settings.max_items:
+        raise Refusal(
+            413, "too_many_items", f"{len(envelope.items)} items; at most {settings.max_items} in one request, send the rest in another"
+        )
+    return envelope
+
+
+@dataclass(frozen=True, slots=True)
+class _Wrong:
+    """An item that could not be read."""
+
+    id: str | int
+    error: Error
+
+
+def _item(value: Any, position: int, settings: Settings) -> Item | _Wrong:
+    """``position`` counts from 0 and serves as the id where there is none."""
+    sent = value.get("id") if isinstance(value, dict) else None
+    ident = sent if isinstance(sent, str | int) and not isinstance(sent, bool) and whole(sent) else str(position)
+    try:
+        item = Item.model_validate(value)
+    except ValidationError as error:
+        return _Wrong(ident, Error(code="validation_failed", message="the item does not fit the schema", details=_details(error.errors())))
+    if len(item.text) > settings.max_characters:
+        detail = ErrorDetail(where="text", message=f"{len(item.text)} characters; at most {settings.max_characters}")
+        return _Wrong(ident, Error(code="text_too_long", message="split the text; it was not read", details=[detail]))
+    return item.model_copy(update={"id": ident})
+
+
+def _nothing_readable(read: Sequence[Item | _Wrong]) -> Refusal:
+    wrong = [item for item in read if isinstance(item, _Wrong)]
+    details = [
+        ErrorDetail(where=f"items.{position}.{detail.where}".removesuffix("."), message=detail.message)
+        for position, item in enumerate(wrong)
+        for detail in item.error.details
+    ]
+    code = "text_too_long" if all(item.error.code == "text_too_long" for item in wrong) else "validation_failed"
+    return Refusal(422, code, "no item could be read; see details and /docs", details)
+
+
+def _asks(read: Sequence[Item | _Wrong]) -> list[Ask]:
+    return [Ask(item.text, relative_score(item.score, item.channel)) for item in read if isinstance(item, Item)]
+
+
+def _results(read: Sequence[Item | _Wrong], answers: Answers, options: Options, metrics: Metrics) -> list[Result | Failed]:
+    analyses = iter(answers.analyses)
+    results: list[Result | Failed] = []
+    for item in read:
+        if isinstance(item, _Wrong):
+            metrics.refusals.labels(item.error.code).inc()
+            results.append(Failed(id=item.id, error=item.error))
+        else:
+            assert item.id is not None
+            result = Result.of(item.id, next(analyses), answers.desk.taxonomy, options, answers.degraded)
+            metrics.answer(result)
+            results.append(result)
+    return results
+
+
+def _json(model: Any, options: Options, scores: Any) -> bytes:
+    content: str = model.model_dump_json(exclude=None if options.all_scores else scores)
+    return content.encode("utf-8")
+
+
+def _tell(request: Request, answers: Answers, results: Sequence[Result | Failed]) -> None:
+    """For the log line of the request: numbers and versions only."""
+    failed = sum(isinstance(result, Failed) for result in results)
+    request.state.told = {"items": len(results), "failed": failed, "model_version": answers.version, "degraded": answers.degraded}
+
+
+async def _unless_gone(
+    request: Request, answerer: Answerer, asks: Sequence[Ask], options: Options, seconds: float, metrics: Metrics
+) -> Answers:
+    """The answers, or none where the client has gone: its texts leave the queue."""
+    answer = asyncio.ensure_future(answerer.answer(asks, options.engine, seconds))
+    gone = asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            metrics.disconnects.inc()
+            raise Refusal(499, "client_gone", "the client closed the connection")
+        return answer.result()
+    finally:
+        for task in (answer, gone):
+            if not task.done():
+                task.cancel()
+                with suppress(asyncio.CancelledError, Exception):
+                    await task
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _streamed(
+    request: Request, answerer: Answerer, options: Options, settings: Settings, gate: Gate, metrics: Metrics
+) -> AsyncIterator[bytes]:
+    number = 0
+    async for lines in _lines(request, settings.max_body_bytes):
+        read = [_line(line, number + place, settings) for place, line in enumerate(lines)]
+        number += len(lines)
+        try:
+            await gate.wait(request, len(read))
+            answers = await _with_room(answerer, _asks(read), options, settings.deadline_seconds)
+            results = _results(read, answers, options, metrics)
+        except (Unavailable, Late, Closed) as error:
+            refusal = _refusal(error)
+            metrics.refusals.labels(refusal.error.code).inc(len(read))
+            results = [Failed(id=item.id or str(number), error=refusal.error) for item in read]
+        for result in results:
+            yield _json(result, options, {"scores"} if isinstance(result, Result) else None) + b"\n"
+    request.state.told = {"items": number}
+
+
+def _line(line: bytes, position: int, settings: Settings) -> Item | _Wrong:
+    if len(line) > settings.max_body_bytes:
+        return _Wrong(str(position), Error(code="body_too_large", message=f"the line is above {settings.max_body_bytes} bytes"))
+    try:
+        return _item(json.loads(line), position, settings)
+    except (ValueError, RecursionError):
+        return _Wrong(str(position), Error(code="invalid_json", message="the line is no JSON; send an object with «text», in UTF-8"))
+
+
+class _Duplex(StreamingResponse):
+    """Sends while the body still comes. The usual one listens for the end of the connection, and so would swallow the body."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        with suppress(ClientDisconnect):
+            await self.stream_response(send)
+
+
+async def _lines(request: Request, most: int) -> AsyncIterator[list[bytes]]:
+    """Lines that have come, some together; blank ones are left out. One above ``most`` bytes comes cut off a little above that."""
+    rest = b""
+    async for piece in request.stream():
+        *lines, rest = (rest + piece).split(b"\n")
+        # What is above the limit is refused anyway: it need not be held.
+        rest = rest[: most + 1]
+        lines = [line for line in lines if line.strip()]
+        for start in range(0, len(lines), _STREAM_LINES):
+            yield lines[start : start + _STREAM_LINES]
+    if rest.strip():
+        yield [rest]
+
+
+async def _with_room(answerer: Answerer, asks: Sequence[Ask], options: Options, seconds: float) -> Answers:
+    while True:
+        try:
+            return await answerer.answer(asks, options.engine, seconds)
+        except Full as full:
+            await asyncio.sleep(min(max(full.seconds, 0.05), 1.0))
 
 
 def describe(taxonomy: Taxonomy) -> dict[str, Any]:
@@ -119,86 +432,56 @@ def describe(taxonomy: Taxonomy) -> dict[str, Any]:
     return described
 
 
-def _check_limits(body: ClassifyRequest, settings: Settings) -> None:
-    if len(body.items) > settings.max_items:
-        raise Refusal(
-            413, "too_many_items", f"{len(body.items)} items; at most {settings.max_items} in one request, send the rest in another"
-        )
-    too_long = [
-        ErrorDetail(where=f"items.{position}.text", message=f"{len(item.text)} characters; at most {settings.max_characters}")
-        for position, item in enumerate(body.items)
-        if len(item.text) > settings.max_characters
-    ]
-    if too_long:
-        raise Refusal(422, "text_too_long", "split the texts named in details; nothing was read", too_long)
+def _details(problems: Sequence[Any]) -> list[ErrorDetail]:
+    """Never the value itself: it may be a customer's words."""
+    return [ErrorDetail(where=".".join(map(str, problem["loc"])), message=problem["msg"]) for problem in problems]
 
 
-def _error(status: int, error: Error) -> JSONResponse:
-    return JSONResponse(ErrorResponse(error=error).model_dump(), status_code=status)
+def _refusal(error: Exception) -> Refusal:
+    """What the answerer could not do, as an answer."""
+    match error:
+        case Full():
+            return Refusal(429, "overloaded", "the queue is full; send it again after Retry-After seconds", wait=error.seconds)
+        case Late():
+            return Refusal(504, "deadline_exceeded", "nobody answered in time; send fewer texts together, or allow more time")
+        case Closed():
+            return Refusal(503, "shutting_down", "the service goes down; send it to another one", wait=1.0)
+        case Unavailable():
+            message = f"no model can answer now ({error.reason}): ask with options.engine auto or keyword, or later"
+            return Refusal(503, "model_unavailable", message, wait=5.0)
+    raise error
 
 
-def _add_error_handlers(app: FastAPI) -> None:
+def _add_error_handlers(app: FastAPI, metrics: Metrics) -> None:
     @app.exception_handler(Refusal)
     def refused(_: Request, refusal: Refusal) -> JSONResponse:
-        return _error(refusal.status, refusal.error)
+        metrics.refusals.labels(refusal.error.code).inc()
+        return error_response(refusal)
+
+    for kind in (Full, Late, Closed, Unavailable):
+
+        @app.exception_handler(kind)
+        def not_answered(request: Request, error: Exception) -> JSONResponse:
+            return refused(request, _refusal(error))
+
+    @app.exception_handler(ValidationError)
+    def invalid_body(request: Request, error: ValidationError) -> JSONResponse:
+        details = [detail if detail.where else ErrorDetail(where="body", message=detail.message) for detail in _details(error.errors())]
+        return refused(request, Refusal(422, "validation_failed", "the request does not fit the schema; see details and /docs", details))
 
     @app.exception_handler(RequestValidationError)
-    def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        problems = error.errors()
-        if any(problem["type"] == "json_invalid" for problem in problems):
-            return _error(400, Error(code="invalid_json", message="the body is no JSON; send an object with «items», in UTF-8"))
-        # Never the value itself: it may be a customer's words.
-        details = [ErrorDetail(where=".".join(map(str, problem["loc"][1:])) or "body", message=problem["msg"]) for problem in problems]
-        return _error(
-            422, Error(code="validation_failed", message="the request does not fit the schema; see details and /docs", details=details)
-        )
+    def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        message = "the request does not fit the schema; see details and /docs"
+        return refused(request, Refusal(422, "validation_failed", message, _details(error.errors())))
 
     @app.exception_handler(HTTPException)
-    def http(_: Request, error: HTTPException) -> JSONResponse:
-        response = _error(error.status_code, Error(code=_CODES.get(error.status_code, "http_error"), message=str(error.detail)))
+    def http(request: Request, error: HTTPException) -> JSONResponse:
+        response = refused(request, Refusal(error.status_code, _CODES.get(error.status_code, "http_error"), str(error.detail)))
         response.headers.update(error.headers or {})
         return response
 
     @app.exception_handler(Exception)
     def failed(request: Request, error: Exception) -> JSONResponse:
-        log.error("%s %s failed: %s", request.method, request.url.path, type(error).__name__)
-        return _error(500, Error(code="internal_error", message="the service failed on this request; nothing was stored, send it again"))
-
-
-class BodyLimit:
-    """Refuses a body above ``max_bytes``, announced or not, before it is held in memory."""
-
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
-        self._app = app
-        self._max_bytes = max_bytes
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Counts bytes as they come."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        announced = dict(scope["headers"]).get(b"content-length", b"0")
-        received = int(announced) if announced.isdigit() and int(announced) > self._max_bytes else 0
-
-        async def counted() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self._max_bytes:
-                raise _TooLarge
-            return message
-
-        async def guarded(message: Message) -> None:
-            if received <= self._max_bytes:  # else the routes answer to a body that they could not read: the refusal below is the answer
-                await send(message)
-
-        if received <= self._max_bytes:
-            with suppress(_TooLarge):
-                await self._app(scope, counted, guarded)
-        if received > self._max_bytes:
-            error = Error(code="body_too_large", message=f"the body is above {self._max_bytes} bytes; split the request")
-            await _error(413, error)(scope, receive, send)
-
-
-class _TooLarge(Exception):  # noqa: N818
-    pass
+        ident = getattr(request.state, "request_id", None)
+        log.error("request failed", request_id=ident, path=request.url.path, error=type(error).__name__)
+        return error_response(Refusal(500, "internal_error", "the service failed on this request; nothing was stored, send it again"))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from pydantic import ValidationError
@@ -19,6 +20,8 @@ from otklik.nlp.artefact import ArtefactError
 from otklik.nlp.masking import Masker
 from otklik.nlp.morphology import Morphology
 from otklik.nlp.vocabulary import VocabularyError
+from otklik.serving import keys
+from otklik.serving.keys import KeysError
 from otklik.serving.label import LabelError, Labeller, Row, Summary, label_file
 from otklik.serving.schemas import ClassifyResponse, Result
 from otklik.serving.settings import Settings
@@ -30,6 +33,8 @@ app = typer.Typer(
 )
 taxonomy_app = typer.Typer(help="Таксономия: показать, проверить.", no_args_is_help=True)
 app.add_typer(taxonomy_app, name="taxonomy")
+keys_app = typer.Typer(help="Ключи доступа к службе.", no_args_is_help=True)
+app.add_typer(keys_app, name="keys")
 out = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 
@@ -107,10 +112,54 @@ def serve(
     import uvicorn  # noqa: PLC0415  half a second that no other command has to wait
 
     from otklik.serving.app import create_app  # noqa: PLC0415
+    from otklik.serving.observe import configure_logging  # noqa: PLC0415
 
-    settings = _settings()
+    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    settings = _settings(**given)
+    if settings.exposed:
+        _stop(
+            f"адрес {settings.host} доступен другим: задайте ключи (OTKLIK_KEYS_FILE, создаёт otklik keys new) "
+            "или явно разрешите вход без ключа: OTKLIK_ALLOW_ANONYMOUS=true"
+        )
     _build(_load(settings.taxonomy))  # a bad taxonomy is told here, not in a traceback of the server
-    uvicorn.run(create_app(settings), host=host or settings.host, port=settings.port if port is None else port, log_level="info")
+    try:
+        service = create_app(settings)
+    except KeysError as error:
+        _stop(str(error))
+    configure_logging()
+    uvicorn.run(
+        service,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,  # ours: JSON lines
+        access_log=False,  # ours has request ids
+        server_header=False,
+        timeout_keep_alive=75,  # above the 60 s of usual proxies, so that it is they who close first
+        timeout_graceful_shutdown=math.ceil(settings.drain_seconds),
+    )
+
+
+@keys_app.command("new")
+def new_key(
+    name: Annotated[str, typer.Argument(help="чей это ключ: латинские буквы, цифры, точка, дефис")],
+    admin: Annotated[bool, typer.Option("--admin", help="ключ администратора: может перезагружать модель")] = False,
+    file: Annotated[Path | None, typer.Option("-o", "--output", help="дописать в файл ключей")] = None,
+) -> None:
+    """Создать ключ: он показывается один раз, в файле хранится только его хеш."""
+    key = keys.new_key()
+    try:
+        line = keys.line(name, "admin" if admin else "client", key)
+        if file:
+            with file.open("a", encoding="utf-8") as opened:
+                opened.write(line + "\n")
+            file.chmod(0o600)
+    except (KeysError, OSError) as error:
+        _stop(f"ключ не создан: {error}")
+    errors.print(
+        f"Строка для файла ключей (OTKLIK_KEYS_FILE){', уже дописана' if file else ''}:", line, sep="\n", markup=False, soft_wrap=True
+    )
+    errors.print("Ключ для заголовка X-API-Key:", markup=False)
+    sys.stdout.write(key + "\n")
 
 
 @taxonomy_app.command("check")
@@ -160,11 +209,13 @@ def _misread(analyzer: Analyzer) -> list[str]:
     return wrong
 
 
-def _settings() -> Settings:
+def _settings(**given: Any) -> Settings:
+    """``given`` on the command line goes before the environment."""
     try:
-        return Settings()
+        return Settings(**given)
     except ValidationError as error:
-        _stop("\n".join(f"OTKLIK_{str(problem['loc'][0]).upper()}: {problem['msg']}" for problem in error.errors()))
+        named = ((f"OTKLIK_{str(problem['loc'][0]).upper()}: " if problem["loc"] else "", problem["msg"]) for problem in error.errors())
+        _stop("\n".join(name + message for name, message in named))
 
 
 def _load(name: str) -> Taxonomy:

@@ -11,15 +11,20 @@ from otklik.nlp.records import Analysis, Evidence, Score
 from otklik.taxonomy.model import Severity, Taxonomy
 
 Engine = Literal["auto", "model", "keyword"]
+DegradedReason = Literal[
+    "model_loading", "model_missing", "model_broken", "model_taxonomy", "model_failed", "model_failing", "model_stalled", "model_timeout"
+]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
+def whole(value: str | int) -> bool:
+    """False for half of a surrogate pair, which JSON can spell and which cannot be sent back."""
+    return not isinstance(value, str) or value.encode("utf-8", "ignore") == value.encode("utf-8", "surrogatepass")
+
+
 def _whole(text: str) -> str:
-    """Half of a surrogate pair, which JSON can spell, cannot be sent back."""
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise ValueError(f"half of a surrogate pair at character {error.start}; send whole characters") from None
+    if not whole(text):
+        raise ValueError("half of a surrogate pair; send whole characters")
     return text
 
 
@@ -58,7 +63,10 @@ _ANSWER: JsonValue = {
             "urgency": {"severity": "critical", "route": "loyalty_team", "respond_within_minutes": 15},
             "needs_review": False,
             "review_reasons": [],
-        }
+            "degraded": False,
+            "degraded_reason": None,
+        },
+        {"id": "43", "error": {"code": "validation_failed", "message": "text: Field required", "details": []}},
     ],
 }
 
@@ -86,6 +94,13 @@ class Options(_Strict):
     all_scores: bool = Field(default=False, description="with the score of every category, also below the threshold")
 
 
+class Envelope(_Strict):
+    """A request whose items are not read yet: one that is wrong must not sink the others."""
+
+    items: list[JsonValue] = Field(min_length=1)
+    options: Options = Options()
+
+
 class ClassifyRequest(_Strict):
     """Several texts at once."""
 
@@ -101,7 +116,8 @@ class ClassifyRequest(_Strict):
                             "text": "Стоим у выхода, нас не сажают на рейс! Горячая линия не отвечает.",
                             "score": 2,
                             "channel": "nps",
-                        }
+                        },
+                        {"id": "43"},
                     ],
                     "options": {"engine": "auto", "explain": True, "all_scores": False},
                 }
@@ -175,10 +191,19 @@ class Result(_Strict):
     urgency: UrgencyAnswer
     needs_review: bool
     review_reasons: list[str]
+    degraded: bool = Field(default=False, description="the model should have answered and could not")
+    degraded_reason: DegradedReason | None = Field(default=None, description="why")
     scores: dict[str, Share] | None = Field(default=None, description="by category; only with options.all_scores")
 
     @classmethod
-    def of(cls, ident: str | int, analysis: Analysis, taxonomy: Taxonomy, options: Options = Options()) -> Result:  # noqa: B008  frozen
+    def of(
+        cls,
+        ident: str | int,
+        analysis: Analysis,
+        taxonomy: Taxonomy,
+        options: Options = Options(),  # noqa: B008  frozen
+        degraded: DegradedReason | None = None,
+    ) -> Result:
         """From the records."""
         severity = analysis.urgency.severity
         by_id = {score.id: score.score for score in analysis.scores}
@@ -195,6 +220,8 @@ class Result(_Strict):
             ),
             needs_review=analysis.needs_review,
             review_reasons=list(analysis.review_reasons),
+            degraded=degraded is not None,
+            degraded_reason=degraded,
             scores={category.id: by_id.get(category.id, 0.0) for category in taxonomy.categories} if options.all_scores else None,
         )
 
@@ -202,16 +229,6 @@ class Result(_Strict):
         """One line of JSON that tells by itself who answered."""
         values = self.model_dump(mode="json", exclude={"scores"} if self.scores is None else None)
         return json.dumps({**values, "model_version": model_version, "taxonomy_version": taxonomy_version}, ensure_ascii=False)
-
-
-class ClassifyResponse(_Strict):
-    """Results stand in the order of the items."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra={"examples": [_ANSWER]})
-
-    model_version: str
-    taxonomy_version: str
-    results: list[Result]
 
 
 class ErrorDetail(_Strict):
@@ -235,13 +252,55 @@ class ErrorResponse(_Strict):
     error: Error
 
 
-class Health(_Strict):
-    """Who would answer now."""
+class Failed(_Strict):
+    """In the place of a result: this item could not be read; the others were."""
 
-    status: Literal["live", "ready"]
+    id: str | int
+    error: Error
+
+
+class ClassifyResponse(_Strict):
+    """Results stand in the order of the items."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra={"examples": [_ANSWER]})
+
+    model_version: str
+    taxonomy_version: str
+    results: list[Result | Failed]
+
+
+class Health(_Strict):
+    """Who would answer now, and why it is not the model."""
+
+    status: Literal["live", "ready", "degraded", "not ready"]
     engine: str | None = None
     model_version: str | None = None
     taxonomy_version: str | None = None
+    reason: str | None = None
+
+
+class Model(_Strict):
+    """One that can answer here. ``id`` is what answers carry as their version."""
+
+    id: str
+    engine: Literal["model", "keyword"]
+    default: bool = Field(description="answers options.engine auto")
+    taxonomy_id: str
+    taxonomy_version: str
+    origin: str | None = Field(description="the encoder that it was trained from")
+
+
+class Models(_Strict):
+    """All that can answer here, the best first."""
+
+    models: list[Model]
+
+
+class Reloaded(_Strict):
+    """Who answers after a reload."""
+
+    model_version: str
+    taxonomy_version: str
 
 
 def _passages(score: Score, options: Options) -> list[Passage]:

@@ -2,21 +2,33 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 
+from otklik.serving import keys
 from otklik.serving.app import create_app
 from otklik.serving.settings import Settings
 
 CRY = "Стоим у выхода, нас не сажают на рейс! Горячая линия не отвечает."
 
 
+@contextmanager
+def asked(**settings: object) -> Iterator[TestClient]:
+    """A client of a service that has done loading."""
+    with TestClient(create_app(Settings(**settings))) as client:
+        while client.get("/health/ready").json()["reason"] == "model_loading":
+            time.sleep(0.02)
+        yield client
+
+
 @pytest.fixture(scope="module")
 def client() -> Iterator[TestClient]:
-    with TestClient(create_app(Settings(max_items=3, max_characters=1000, max_body_bytes=20_000))) as client:
+    with asked(max_items=3, max_characters=1000, max_body_bytes=20_000) as client:
         yield client
 
 
@@ -31,7 +43,10 @@ def test_an_answer_has_the_promised_shape(client: TestClient) -> None:
     assert list(answer) == ["model_version", "taxonomy_version", "results"]
     assert answer["taxonomy_version"] == "1.0.0"
     (result,) = answer["results"]
-    assert list(result) == ["id", "engine", "sentiment", "categories", "triggers", "urgency", "needs_review", "review_reasons"]
+    assert list(result) == [
+        *("id", "engine", "sentiment", "categories", "triggers", "urgency", "needs_review", "review_reasons"),
+        *("degraded", "degraded_reason"),
+    ]
     assert (result["id"], result["engine"], result["sentiment"]["label"]) == ("42", "model", "negative")
     category = next(category for category in result["categories"] if category["id"] == "service.no_response")
     assert list(category) == ["id", "title", "group", "department", "score", "sentiment", "evidence"]
@@ -98,23 +113,94 @@ def test_unknown_paths_and_methods_are_json_too(client: TestClient) -> None:
     assert (response.status_code, response.json()["error"]["code"], response.headers["allow"]) == (405, "method_not_allowed", "POST")
 
 
-def test_a_failure_inside_is_told_without_the_text(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_one_bad_item_does_not_sink_its_batch(client: TestClient) -> None:
+    items = [{"id": "a", "text": CRY}, {"id": "b", "text": 5}, {"text": "а" * 1001}]
+    first, second, third = client.post("/v1/classify", json={"items": items}).json()["results"]
+    assert (first["id"], first["engine"]) == ("a", "model")
+    assert (second["id"], second["error"]["code"], second["error"]["details"][0]["where"]) == ("b", "validation_failed", "text")
+    assert (third["id"], third["error"]["code"]) == ("2", "text_too_long")
+
+
+def test_an_unforeseen_failure_is_told_without_the_text(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     app = create_app(Settings())
     with TestClient(app, raise_server_exceptions=False) as client, caplog.at_level(logging.DEBUG):
-        monkeypatch.setattr(app.state.analyzer, "analyze_all", lambda *_: 1 / 0)
+        monkeypatch.setattr(app.state.answerer, "answer", lambda *_: 1 / 0)
         response = client.post("/v1/classify", json={"items": [{"text": "тайна +7 912 345-67-89"}]})
     assert (response.status_code, response.json()["error"]["code"]) == (500, "internal_error")
     assert "тайна" not in caplog.text
 
 
-def test_without_a_model_the_words_answer_and_a_demanded_model_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with TestClient(create_app(Settings(model=tmp_path))) as client:
-        answer = client.post("/v1/classify", json={"items": [{"text": CRY}]}).json()
-        assert (answer["model_version"], answer["results"][0]["engine"]) == ("keyword-1", "keyword")
-        assert client.get("/health/ready").json()["engine"] == "keyword"
-        refused = client.post("/v1/classify", json={"items": [{"text": CRY}], "options": {"engine": "model"}})
-    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "model_unavailable")
-    assert "model_missing" in caplog.text
+def test_request_ids_are_echoed_or_made(client: TestClient) -> None:
+    assert client.get("/health/live", headers={"x-request-id": "crm-17"}).headers["x-request-id"] == "crm-17"
+    made = client.get("/health/live", headers={"x-request-id": "a b<script>"}).headers["x-request-id"]
+    assert len(made) == 32
+
+
+def test_headers_keep_browsers_from_guessing(client: TestClient) -> None:
+    headers = client.get("/health/live").headers
+    assert (headers["x-content-type-options"], headers["x-frame-options"], headers["cache-control"]) == ("nosniff", "DENY", "no-store")
+
+
+def test_long_answers_are_compressed_for_those_who_ask(client: TestClient) -> None:
+    body = {"items": [{"text": CRY}] * 3}
+    packed = client.post("/v1/classify", json=body, headers={"accept-encoding": "gzip"})
+    plain = client.post("/v1/classify", json=body, headers={"accept-encoding": "identity"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in plain.headers
+    assert packed.json() == plain.json()
+
+
+def test_the_taxonomy_is_sent_once(client: TestClient) -> None:
+    tag = client.get("/v1/taxonomy").headers["etag"]
+    again = client.get("/v1/taxonomy", headers={"if-none-match": f'W/{tag}, "other"'})
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+    assert client.get("/v1/taxonomy", headers={"if-none-match": '"other"'}).status_code == 200
+
+
+def test_models_are_listed(client: TestClient) -> None:
+    model, words = client.get("/v1/models").json()["models"]
+    assert (model["engine"], model["default"], model["taxonomy_version"]) == ("model", True, "1.0.0")
+    assert (words["id"], words["default"]) == ("keyword-1", False)
+    assert model["id"] == client.get("/health/ready").json()["model_version"]
+
+
+def test_keys_open_the_door(tmp_path: Path) -> None:
+    crm, boss = keys.new_key(), keys.new_key()
+    file = tmp_path / "keys"
+    file.write_text("# ours\n" + keys.line("crm", "client", crm) + "\n" + keys.line("boss", "admin", boss) + "\n", encoding="utf-8")
+    body = {"items": [{"text": CRY}], "options": {"engine": "keyword"}}
+    with asked(keys_file=file) as client:
+
+        def status(path: str, key: str | None) -> int:
+            return client.post(path, json=body, headers={"x-api-key": key} if key else {}).status_code
+
+        assert [status("/v1/classify", key) for key in (None, "otk_wrong", crm, boss)] == [401, 401, 200, 200]
+        assert [status("/admin/reload", key) for key in (None, crm, boss)] == [401, 403, 200]
+        assert client.get("/v1/taxonomy").status_code == client.get("/v1/models").status_code == 401
+        assert client.get("/health/ready").status_code == client.get("/metrics").status_code == 200
+
+
+def test_a_rate_is_kept_for_each_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = keys.new_key(), keys.new_key()
+    given = f"{keys.line('a', 'client', first)}, {keys.line('b', 'client', second)}"
+    body = {"items": [{"text": CRY}] * 3, "options": {"engine": "keyword"}}
+    with asked(keys=given, rate_per_minute=5) as client:
+        responses = [client.post("/v1/classify", json=body, headers={"x-api-key": key}) for key in (first, first, second)]
+        assert [response.status_code for response in responses] == [200, 429, 200]
+        assert responses[1].json()["error"]["code"] == "rate_limited"
+        assert 1 <= int(responses[1].headers["retry-after"]) <= 60
+
+
+def test_metrics_count_and_hold_no_text(client: TestClient) -> None:
+    def value(name: str) -> float:
+        return sum(float(line.rsplit(" ", 1)[1]) for line in client.get("/metrics").text.splitlines() if line.startswith(name))
+
+    names = ['otklik_answers_total{degraded="",engine="model"}', 'otklik_labels_total{label="denied_boarding",layer="trigger"}']
+    names += ['otklik_requests_total{route="/v1/classify",status="200"}', 'otklik_batch_texts_sum{reader="model"}']
+    before = [value(name) for name in names]
+    client.post("/v1/classify", json={"items": [{"text": CRY}, {"text": CRY}]})
+    assert [value(name) - old for name, old in zip(names, before, strict=True)] == [2, 2, 1, 2]
+    assert "сажают" not in client.get("/metrics").text
 
 
 def test_health_and_taxonomy(client: TestClient) -> None:
@@ -131,10 +217,33 @@ def test_openapi_shows_examples_and_errors(client: TestClient) -> None:
     schema = client.get("/openapi.json").json()
     operation = schema["paths"]["/v1/classify"]["post"]
     assert {"200", "400", "413", "422", "503"} <= set(operation["responses"])
+    assert {"401", "408", "415", "429", "504"} <= set(operation["responses"])
     assert operation["responses"]["200"]["content"]["application/json"]["schema"]["$ref"].endswith("ClassifyResponse")
     assert schema["components"]["schemas"]["ClassifyRequest"]["examples"]
-    (asked,) = schema["components"]["schemas"]["ClassifyRequest"]["examples"][0]["items"]
-    (answered,) = schema["components"]["schemas"]["ClassifyResponse"]["examples"][0]["results"]
+    asked, _ = schema["components"]["schemas"]["ClassifyRequest"]["examples"][0]["items"]
+    answered, _ = schema["components"]["schemas"]["ClassifyResponse"]["examples"][0]["results"]
     for label in (*answered["categories"], *answered["triggers"]):
         for passage in label["evidence"]:
             assert asked["text"][passage["start"] : passage["end"]] == passage["text"]
+
+
+def test_the_contract_is_the_one_that_was_published(client: TestClient) -> None:
+    """A change here changes what other teams have built on: additions need a new snapshot, anything else a new version of the API."""
+    snapshot = Path(__file__).with_name("openapi.json")
+    assert client.get("/openapi.json").json() == json.loads(snapshot.read_text(encoding="utf-8"))
+
+
+def test_v1_answers_as_it_did_when_it_was_frozen(client: TestClient) -> None:
+    """Names, order and types of all that /v1/classify says; only additions at the end are allowed."""
+    body = {"items": [{"id": "42", "text": CRY, "score": 2, "channel": "nps"}, {"id": "43"}], "options": {"all_scores": True}}
+    answer = client.post("/v1/classify", json=body).json()
+    frozen = json.loads(Path(__file__).with_name("v1.json").read_text(encoding="utf-8"))
+    assert _shape(answer) == frozen
+
+
+def _shape(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _shape(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_shape(part) for part in value]
+    return type(value).__name__
