@@ -6,7 +6,7 @@ VENV ?= .venv
 TORCH ?= torch==2.13.0
 BIN := $(VENV)/bin
 
-.PHONY: demo test check clean
+.PHONY: demo test check bench clean
 
 demo: $(VENV)/.demo
 	$(BIN)/otklik classify < data/samples/demo.txt
@@ -19,6 +19,10 @@ check:
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest
+
+# Load on the real server, ten minutes; TEXTS="a.jsonl b.jsonl" for other texts than the project's own.
+bench: $(VENV)/.dev
+	$(BIN)/python tests/load/bench.py $(TEXTS) --json bench.json
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit("Otklik needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": make PYTHON=python3.11 …" if sys.version_info < (3, 11) else 0)'

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino as ov
 from tokenizers import Tokenizer
 
 from otklik.nlp.artefact import GRAPH, TOKENIZER, ArtefactError, Manifest, read_manifest
 from otklik.nlp.passages import Window, encode, fill, pack, split
 from otklik.nlp.pooling import Array, pool
 from otklik.nlp.records import Document
+from otklik.nlp.runtime import ov
 
 _BATCH = 1024  # tokens of a batch, padding included: larger ones were no faster and held more memory
 _GROUP = "128"  # activations of a token are quantised in groups of so many; answers then do not depend on the other texts of a batch

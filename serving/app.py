@@ -6,7 +6,6 @@ import asyncio
 import dataclasses
 import hashlib
 import json
-import logging
 import math
 import signal
 from collections.abc import AsyncIterator, Sequence
@@ -14,7 +13,6 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-import structlog
 from fastapi import Depends, FastAPI, Header, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
@@ -51,8 +49,6 @@ from otklik.serving.schemas import (
 )
 from otklik.serving.settings import Settings
 from otklik.taxonomy.model import Taxonomy
-
-log = structlog.get_logger(__name__)
 
 _CODES = {400: "invalid_json", 404: "not_found", 405: "method_not_allowed", 415: "unsupported_media_type"}
 _MEANINGS = {
@@ -314,13 +310,14 @@ def _asks(read: Sequence[Item | _Wrong]) -> list[Ask]:
 def _results(read: Sequence[Item | _Wrong], answers: Answers, options: Options, metrics: Metrics) -> list[Result | Failed]:
     analyses = iter(answers.analyses)
     results: list[Result | Failed] = []
-    for item in read:
+    for position, item in enumerate(read):
         if isinstance(item, _Wrong):
             metrics.refusals.labels(item.error.code).inc()
             results.append(Failed(id=item.id, error=item.error))
         else:
-            assert item.id is not None
-            result = Result.of(item.id, next(analyses), answers.desk.taxonomy, options, answers.degraded)
+            result = Result.of(
+                item.id if item.id is not None else str(position), next(analyses), answers.desk.taxonomy, options, answers.degraded
+            )
             metrics.answer(result)
             results.append(result)
     return results
@@ -479,9 +476,3 @@ def _add_error_handlers(app: FastAPI, metrics: Metrics) -> None:
         response = refused(request, Refusal(error.status_code, _CODES.get(error.status_code, "http_error"), str(error.detail)))
         response.headers.update(error.headers or {})
         return response
-
-    @app.exception_handler(Exception)
-    def failed(request: Request, error: Exception) -> JSONResponse:
-        ident = getattr(request.state, "request_id", None)
-        log.error("request failed", request_id=ident, path=request.url.path, error=type(error).__name__)
-        return error_response(Refusal(500, "internal_error", "the service failed on this request; nothing was stored, send it again"))

@@ -101,7 +101,7 @@ class Batcher:
         threads: int,
         budget: int,
         capacity: int,
-        told: Callable[[int, int, float], None] = lambda texts, tokens, seconds: None,
+        told: Callable[[int, int, float], None] = lambda *_: None,
     ) -> None:
         """``capacity``: tokens that may wait; ``told`` hears of every batch: texts, tokens, seconds."""
         self._name, self._budget, self._capacity, self._told = name, budget, capacity, told
@@ -169,10 +169,10 @@ class Batcher:
             found: Sequence[Analysis] = ()
             try:
                 found = batch.members[0][0].read([job.asks[number] for job, number in batch.members])
-                if len(found) != len(batch.members):
-                    raise RuntimeError(f"{len(batch.members)} texts got {len(found)} answers")
             except Exception as raised:  # noqa: BLE001  whatever it is, each request has to get an answer
                 error = raised
+            if not error and len(found) != len(batch.members):
+                error = RuntimeError(f"{len(batch.members)} texts got {len(found)} answers")
             seconds = time.monotonic() - batch.started
             with self._changed:
                 if batch.abandoned:

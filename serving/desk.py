@@ -60,7 +60,8 @@ class Desk:
 
     def read_by_model(self, asks: Sequence[Ask], /) -> Sequence[Analysis]:
         """For the batcher. Needs a model."""
-        assert self.model is not None
+        if self.model is None:
+            raise ArtefactError("model_unavailable", "no model is at hand")
         try:
             found = self.model.analyze_all([ask.text for ask in asks], [ask.mark for ask in asks], "model")
         except BaseException:
@@ -95,7 +96,7 @@ def add_model(desk: Desk, settings: Settings, load: Load) -> Desk:
         log.error("%s: %s; the keyword engine answers instead", error.code, error)  # noqa: TRY400  the traceback says no more
         return replace(desk, reason=_reason(error.code))
     except Exception as error:  # noqa: BLE001  whatever it is, the rules can answer
-        log.error("model_broken: %s; the keyword engine answers instead", type(error).__name__)
+        log.error("model_broken: %s; the keyword engine answers instead", type(error).__name__)  # noqa: TRY400
         return replace(desk, reason="model_broken")
     return replace(desk, model=model, reason=None)
 

@@ -72,7 +72,7 @@ class Gate:
 
     async def wait(self, request: Request, texts: int) -> None:
         """The same for a stream, which waits instead."""
-        while (wait := self._charged(request, texts)) is not None:
+        while (wait := self._charged(request, texts)) is not None:  # noqa: ASYNC110  time is what it waits for
             await asyncio.sleep(min(max(wait, 0.05), 1.0))
 
     def _charged(self, request: Request, texts: int) -> float | None:
@@ -94,7 +94,7 @@ class Guard:
         self._most, self._seconds = settings.max_body_bytes, settings.body_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Counts bytes as they come, and the seconds between them."""
+        """Counts bytes as they come, and the seconds: of a whole body, or between two pieces of a stream."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -107,15 +107,16 @@ class Guard:
         elif announced.isdigit() and int(announced) > most:
             refusal = _too_large(self._most)
         received, complete, started = 0, False, False
+        until = time.monotonic() + self._seconds
 
         async def guarded_receive() -> Message:
             nonlocal received, complete, refusal
             if complete:
                 return await receive()
             try:
-                message = await asyncio.wait_for(receive(), self._seconds)
+                message = await asyncio.wait_for(receive(), max(until - time.monotonic(), 0) if most < math.inf else self._seconds)
             except TimeoutError:
-                refusal = Refusal(408, "body_timeout", f"nothing of the body came for {self._seconds:.0f} s")
+                refusal = Refusal(408, "body_timeout", f"the body did not come within {self._seconds:.0f} s")
                 raise _Stop from None
             complete = not message.get("more_body", False)
             received += len(message.get("body", b""))

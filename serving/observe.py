@@ -9,9 +9,10 @@ import time
 import uuid
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, GCCollector, Gauge, Histogram, PlatformCollector, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, GCCollector, Histogram, PlatformCollector, ProcessCollector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from otklik.serving.guard import Refusal, error_response
 from otklik.serving.schemas import Result
 
 _SECONDS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10, 20)
@@ -108,6 +109,11 @@ class Observed:
 
         try:
             await self._app(scope, receive, noted)
+        except Exception as error:  # noqa: BLE001  a traceback on its way to the server's log could hold a customer's words
+            log.error("request failed", request_id=ident, error=type(error).__name__)  # noqa: TRY400
+            if not status:
+                message = "the service failed on this request; nothing was stored, send it again"
+                await error_response(Refusal(500, "internal_error", message))(scope, receive, noted)
         finally:
             seconds = time.perf_counter() - started
             route = getattr(scope.get("route"), "path", "other")
@@ -115,6 +121,8 @@ class Observed:
             self._metrics.seconds.labels(route).observe(seconds)
             if not route.startswith(("/health", "/metrics")):
                 told = scope["state"].get("told", {})
+                if holder := scope["state"].get("holder"):
+                    told = {"key": holder.name, **told}
                 log.info("request", request_id=ident, route=route, status=status, ms=round(seconds * 1000, 1), **told)
 
 

@@ -27,7 +27,7 @@ class Settings(BaseSettings):
     max_items: int = Field(default=256, ge=1, description="items in one request")
     max_characters: int = Field(default=100_000, ge=1, description="code points of one text")
     max_body_bytes: int = Field(default=10_000_000, ge=1, description="bytes of one request body, and of one line of a stream")
-    body_seconds: float = Field(default=30, gt=0, description="between two pieces of a request body; a client that stops half-way gets 408")
+    body_seconds: float = Field(default=30, gt=0, description="for a request body, and between two pieces of a stream; then 408")
 
     threads: int = Field(default=0, ge=0, description="of the processor for the model; 0: all that this process may use")
     batch_tokens: int = Field(default=2048, ge=1, description="that are read together")

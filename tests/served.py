@@ -14,6 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx2 as httpx
+import uvicorn
+
+from otklik.nlp.analyzer import Analyzer, load_analyzer
+from otklik.serving.app import create_app
+from otklik.serving.observe import configure_logging
+from otklik.serving.settings import Settings
+from otklik.taxonomy.model import Taxonomy
 
 
 class Server:
@@ -82,15 +89,7 @@ def served(folder: Path, fault: str = "", **settings: object) -> Iterator[Server
 
 
 def _serve_with(fault: str) -> None:
-    """``raise:2,5`` fails those calls, ``raise:2-`` all from there; ``hang:2`` never comes back from that one; ``slow:0.5`` takes longer."""
-    import uvicorn
-
-    from otklik.nlp.analyzer import Analyzer, load_analyzer
-    from otklik.serving.app import create_app
-    from otklik.serving.observe import configure_logging
-    from otklik.serving.settings import Settings
-    from otklik.taxonomy.model import Taxonomy
-
+    """``raise:2,5`` fails those calls, ``raise:2-`` all from there; ``hang:2`` never comes back from it; ``slow:0.5`` takes longer."""
     kind, _, which = fault.partition(":")
 
     def hit(number: int) -> bool:

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -157,3 +160,13 @@ def test_a_model_for_another_taxonomy_is_refused(made: tuple[Checkpoint, Path], 
 def test_a_folder_can_be_moved(made: tuple[Checkpoint, Path], tmp_path: Path) -> None:
     shutil.move(made[1], tmp_path / "elsewhere")
     Classifier(tmp_path / "elsewhere")
+
+
+def test_loading_the_runtime_calls_nobody(tmp_path: Path) -> None:
+    """OpenVINO's telemetry keeps its files in ~/intel from the first import on."""
+    code = "import sys, otklik.nlp.classifier; print([name for name, found in sys.modules.items() if 'telemetry' in name and found])"
+    result = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "HOME": str(tmp_path)}, capture_output=True, text=True, check=True
+    )
+    assert "openvino_telemetry" not in result.stdout
+    assert not list(tmp_path.iterdir())

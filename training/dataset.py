@@ -45,7 +45,7 @@ class Labels:
 
 
 def to_dataset(cases: Sequence[Case], labels: Labels, reader: Reader) -> Dataset:
-    """A row a case: ``passages``, ``labels`` (0/1/`UNKNOWN`), ``sentiment`` (number), ``places`` (by passage, 0/1/`UNKNOWN`), ``length``."""
+    """A row a case: ``passages``, ``labels`` and, by passage, ``places`` (0/1/`UNKNOWN`), ``sentiment`` (number), ``length``."""
     return Dataset.from_list([_row(case, labels, reader) for case in cases])
 
 

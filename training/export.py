@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import openvino as ov
 import torch
 from tokenizers import Tokenizer
 
@@ -17,6 +16,7 @@ from otklik.nlp.classifier import Classifier
 from otklik.nlp.passages import Window, encode, fill, pack, split
 from otklik.nlp.pooling import pool
 from otklik.nlp.preprocess import Reader
+from otklik.nlp.runtime import ov
 from otklik.taxonomy.model import Taxonomy
 from otklik.training.base import Base, fresh
 from otklik.training.checkpoint import Checkpoint

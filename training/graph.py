@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import openvino as ov
-from openvino import opset13 as op
+
+from otklik.nlp.runtime import operations as op
+from otklik.nlp.runtime import ov
 
 Array = np.ndarray[Any, Any]
 _ENCODER = "encoder."

@@ -65,7 +65,10 @@ class Network(nn.Module):
         sentiment_targets: Tensor,
         passage_targets: Tensor,
     ) -> dict[str, Tensor]:
-        """``members`` (texts, passages): places in the list of all passages; ``present`` tells the filled ones. Targets are in 0..1, or `UNKNOWN`."""
+        """``members`` (texts, passages): places in the list of all passages; ``present`` tells the filled ones.
+
+        Targets are in 0..1, or `UNKNOWN`.
+        """
         flat = self.passages(ids, spread).float().flatten(0, 1)
         outputs = flat[members]
         labels, sentiments = self.pool(outputs, present)
