@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from otklik.nlp.analyzer import Analyzer
+from otklik.nlp.analyzer import Analyzer, load_analyzer
 from otklik.nlp.artefact import ArtefactError
 from otklik.nlp.vocabulary import VocabularyError
 from otklik.taxonomy.load import TaxonomyError

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from otklik.nlp.analyzer import load_analyzer
 from otklik.nlp.artefact import read_manifest, write_manifest
 from otklik.nlp.rules import Rules
 from otklik.taxonomy.load import DEFAULT, load_taxonomy
