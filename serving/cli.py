@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -11,7 +14,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from pydantic import ValidationError
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -22,9 +25,10 @@ from otklik.nlp.morphology import Morphology
 from otklik.nlp.vocabulary import VocabularyError
 from otklik.serving import keys
 from otklik.serving.keys import KeysError
-from otklik.serving.label import LabelError, Labeller, Row, Summary, label_file
+from otklik.serving.label import Asked, LabelError, Labeller, Row, Summary, can_label, label_file
 from otklik.serving.schemas import ClassifyResponse, Result
 from otklik.serving.settings import Settings
+from otklik.serving.tables import Layout
 from otklik.taxonomy.load import TaxonomyError, load_taxonomy
 from otklik.taxonomy.model import Taxonomy
 
@@ -83,24 +87,83 @@ def classify(
 
 @app.command()
 def label(
-    source: Annotated[Path, typer.Argument(help="файл .jsonl, .csv или .tsv")],
-    target: Annotated[Path, typer.Option("-o", "--output", help="куда записать ответ")],
+    source: Annotated[Path, typer.Argument(help="файл .csv, .tsv, .xlsx, .parquet, .jsonl, папка с ними или «-»: стандартный ввод")],
+    target: Annotated[Path, typer.Option("-o", "--output", help="куда записать ответ: файл, для папки — папка")],
     engine: EngineOption = Engine.AUTO,
     taxonomy: TaxonomyOption = None,
     model: ModelOption = None,
     text_column: Annotated[str | None, typer.Option(help="столбец (ключ) с текстом, если он назван необычно")] = None,
+    score_column: Annotated[str | None, typer.Option(help="столбец с оценкой клиента, если он назван необычно")] = None,
+    sheet: Annotated[str | None, typer.Option(help="лист Excel; иначе первый непустой")] = None,
+    header_row: Annotated[int | None, typer.Option(min=1, help="строка с названиями столбцов на листе Excel")] = None,
+    encoding: Annotated[str | None, typer.Option(help="кодировка CSV, если определилась неверно: utf-8, cp1251, utf-16, …")] = None,
+    delimiter: Annotated[str | None, typer.Option(help="разделитель CSV, если определился неверно")] = None,
+    wide: Annotated[bool, typer.Option("--wide", help="ещё и столбец с 0 и 1 для каждой причины")] = False,
     mask: Annotated[bool, typer.Option("--mask", help="скрыть телефоны, имена, номера в цитатах (намного медленнее)")] = False,
+    restart: Annotated[bool, typer.Option("--restart", help="начать заново, а не с места остановки")] = False,
 ) -> None:
-    """Разметить файл: для JSONL — по ответу на строку, для CSV — новые столбцы справа."""
+    """Разметить файл: те же строки и столбцы, справа — причины, тональность, срочность. Прерванный запуск продолжается той же командой."""
     labeller = Labeller(_analyzer(taxonomy, engine, model), Masker(Morphology()) if mask else None, engine.value)
-    columns = (TextColumn("Разметка"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeRemainingColumn())
+    asked = Asked(text_column, score_column, Layout(encoding, delimiter, sheet, header_row), wide, restart)
+    failed = 0
     try:
-        with Progress(*columns, console=errors, transient=True) as bar:
-            task = bar.add_task("", total=source.stat().st_size if source.is_file() else None)
-            summary = label_file(source, target, labeller, text_column, lambda read: bar.update(task, completed=read))
+        with _spooled(source) as given:
+            for one, out_ in _files(given, source, target):
+                try:
+                    _tell(_labelled(one, out_, labeller, asked), out_, labeller.taxonomy)
+                except LabelError as error:
+                    if given.is_file():
+                        raise
+                    failed += 1  # the other files of the folder go on
+                    errors.print(Text(f"{error.code}: {error}", style="red"), soft_wrap=True)
     except LabelError as error:
-        _stop(str(error))
-    _tell(summary, target, labeller.analyzer.taxonomy)
+        _stop(f"{error.code}: {error}")
+    if failed:
+        _stop(f"не размечено файлов: {failed}; исправьте их и запустите команду ещё раз")
+
+
+def _labelled(source: Path, target: Path, labeller: Labeller, asked: Asked) -> Summary:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=errors, transient=True) as bar:
+        task = bar.add_task(source.name, total=None, rate="")
+
+        def told(done: int, total: int | None) -> None:
+            speed = bar.tasks[task].speed
+            bar.update(task, completed=done, total=total, rate=f"{speed:.0f} строк/с" if speed else "")
+
+        return label_file(source, target, labeller, asked, told)
+
+
+@contextmanager
+def _spooled(source: Path) -> Iterator[Path]:
+    """The standard input as a file: only a file can be gone on with, and read twice."""
+    if str(source) != "-":
+        yield source
+        return
+    content = sys.stdin.buffer.read()
+    with tempfile.TemporaryDirectory() as folder:
+        spooled = Path(folder) / ("stdin.jsonl" if content.lstrip().startswith(b"{") else "stdin.csv")
+        spooled.write_bytes(content)
+        yield spooled
+
+
+def _files(given: Path, source: Path, target: Path) -> list[tuple[Path, Path]]:
+    """What to label and where to: one file, or all of a folder that can be."""
+    if not given.is_dir():
+        return [(given, target)]
+    found = sorted(path for path in given.iterdir() if path.is_file() and can_label(path) and not path.name.startswith((".", "~$")))
+    if not found:
+        raise LabelError("empty_folder", f"{source}: в папке нет файлов, которые можно разметить")
+    if target.resolve() == given.resolve():
+        raise LabelError("same_file", f"{target}: укажите другую папку после -o, исходные файлы не перезаписываются")
+    target.mkdir(parents=True, exist_ok=True)
+    return [(path, target / path.name) for path in found]
 
 
 @app.command()
@@ -298,11 +361,13 @@ def _quotes(texts: list[str]) -> str:
 def _tell(summary: Summary, target: Path, taxonomy: Taxonomy) -> None:
     for note in summary.notes:
         errors.print(note, markup=False, soft_wrap=True)
-    errors.print(
-        f"{target}: строк {summary.rows}, проверить человеку {summary.needs_review}, с ошибкой {summary.errors}",
-        markup=False,
-        soft_wrap=True,
-    )
+    odd = {"пустых": summary.empty, "повторов": summary.repeated, "без слов": summary.wordless, "с ошибкой": summary.errors}
+    counts = [
+        f"строк {summary.rows}",
+        f"проверить человеку {summary.needs_review}",
+        *(f"{name} {count}" for name, count in odd.items() if count),
+    ]
+    errors.print(f"{target}: {', '.join(counts)}", markup=False, soft_wrap=True)
     sentiments = {sentiment.id: sentiment.title for sentiment in taxonomy.sentiments}
     categories = {category.id: category.title for category in taxonomy.categories}
     triggers = {trigger.id: trigger.title for trigger in taxonomy.triggers}

@@ -1,50 +1,54 @@
-"""Batch labelling of files: one answer for each row, in order. No row is lost: one that cannot be read gets an error in its place."""
+"""Batch labelling of files: an answer for each row, in order. No row is lost, and an interrupted run goes on where it stopped."""
 
 from __future__ import annotations
 
-import csv
-import io
+import hashlib
 import json
 import os
 import tempfile
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from otklik.nlp.analyzer import Analyzer, Engine, relative_score
 from otklik.nlp.masking import Masker, Span, hide
+from otklik.serving.journal import Busy, Journal
 from otklik.serving.schemas import CategoryAnswer, Error, Options, Passage, Result, TriggerAnswer
+from otklik.serving.tables import SUFFIXES, Layout, Table, TableError, as_text, find_columns, open_table
+from otklik.taxonomy.model import Taxonomy
 
-_TEXT_COLUMNS = ("text", "текст", "comment", "комментарий", "отзыв", "review", "message", "сообщение")
-_ENCODINGS = ("utf-8-sig", "cp1251")
 _BATCH = 256  # rows that the model reads together
-_DELIMITERS = ",;\t|"
-_ADDED = (
-    "sentiment",
-    "categories",
-    "triggers",
-    "urgency",
-    "department",
-    "evidence",
-    "needs_review",
-    "engine",
-    "model_version",
-    "taxonomy_version",
+_AHEAD = 3  # batches in work: the rules of one are applied while the network reads another
+_READERS = 2
+_FORMAT = 1  # of the journal
+_PROBED = 300  # rows that tell which column holds the text, and the scale of the marks
+_LINES = (".jsonl", ".ndjson")
+_NPS = "nps"
+_COLUMNS = {
+    "text": ("text", "текст", "comment", "комментарий", "комментарии", "отзыв", "отзывы", "review", "message", "сообщение", "feedback",
+             "текст отзыва", "ответ", "обращение"),
+    "score": ("score", "оценка", "балл", "баллы", "nps", "csat", "rating", "рейтинг", "звезды", "mark"),
+    "channel": ("channel", "канал", "источник", "source"),
+}  # fmt: skip
+_SENTIMENTS = {"negative": "негативная", "neutral": "нейтральная", "positive": "позитивная", "mixed": "смешанная"}
+_URGENCIES = {"critical": "критично", "high": "высокая", "normal": "обычная", "none": ""}
+# What an analyst reads, and then what programs read: ids that stay the same.
+READABLE = ("Тональность", "Причины", "Срочное", "Срочность", "Отделы", "Цитаты", "Проверить")
+TECHNICAL = tuple(
+    f"otklik_{name}"
+    for name in (
+        *("sentiment", "categories", "triggers", "urgency", "department", "evidence", "needs_review"),
+        *("engine", "model_version", "taxonomy_version"),
+    )
 )
 
 T = TypeVar("T")
-
-
-class LabelError(ValueError):
-    """A file that cannot be labelled; ``code`` is for programs, the message (in Russian) for the analyst."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
+LabelError = TableError
 
 
 @dataclass(slots=True)
@@ -53,19 +57,14 @@ class Summary:
 
     rows: int = 0
     errors: int = 0
+    empty: int = 0
+    wordless: int = 0
+    repeated: int = 0
     needs_review: int = 0
     sentiments: Counter[str] = field(default_factory=Counter)
     categories: Counter[str] = field(default_factory=Counter)
     triggers: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
-
-    def add(self, result: Result) -> None:
-        """Counts one answer."""
-        self.rows += 1
-        self.needs_review += result.needs_review
-        self.sentiments[result.sentiment.label] += 1
-        self.categories.update(category.id for category in result.categories)
-        self.triggers.update(trigger.id for trigger in result.triggers)
 
 
 class Row(NamedTuple):
@@ -75,6 +74,17 @@ class Row(NamedTuple):
     text: str
     score: float | None = None
     channel: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How the analyst wants a file to be read and written. Columns by name; guessed where not named."""
+
+    text_column: str | None = None
+    score_column: str | None = None
+    layout: Layout = field(default_factory=Layout)
+    wide: bool = False  # a column of 0 and 1 for each category
+    restart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,81 +100,231 @@ class Labeller:
         """Who answers."""
         return self.analyzer.version(self.engine)
 
+    @property
+    def taxonomy(self) -> Taxonomy:
+        """By which."""
+        return self.analyzer.taxonomy
+
     def label_all(self, rows: Sequence[Row]) -> list[Result]:
         """The same answers as through the other doors, in order."""
         marks = [relative_score(row.score, row.channel) for row in rows]
         analyses = self.analyzer.analyze_all([row.text for row in rows], marks, self.engine)
-        results = [Result.of(row.id, analysis, self.analyzer.taxonomy, Options()) for row, analysis in zip(rows, analyses, strict=True)]
+        results = [Result.of(row.id, analysis, self.taxonomy, Options()) for row, analysis in zip(rows, analyses, strict=True)]
         if not self.masker:
             return results
         return [_masked(result, row.text, self.masker.spans(row.text)) for result, row in zip(results, rows, strict=True)]
 
 
-def label_file(
-    source: Path, target: Path, labeller: Labeller, text_column: str | None = None, progress: Callable[[int], None] | None = None
-) -> Summary:
-    """Labels JSONL or CSV, told by the ending of the name. ``progress`` gets the bytes read so far.
+def can_label(path: Path) -> bool:
+    """By the ending of the name."""
+    return path.suffix.lower() in (*SUFFIXES, *_LINES)
 
-    The target appears when it is whole, or not at all. Raises `LabelError` where the file as a whole cannot be read.
+
+def label_file(
+    source: Path,
+    target: Path,
+    labeller: Labeller,
+    asked: Asked = Asked(),
+    progress: Callable[[int, int | None], None] = lambda done, total: None,  # noqa: ARG005
+) -> Summary:
+    """Labels one file. ``progress`` hears of the rows that are done and, where it is known, of how many there are.
+
+    The target appears when it is whole, or not at all; until then `Journal` keeps what is done, and the same call goes on from there.
+    Raises `TableError` where the file as a whole cannot be read.
     """
-    kinds: dict[str, Callable[..., Summary]] = {".jsonl": _label_jsonl, ".ndjson": _label_jsonl, ".csv": _label_csv, ".tsv": _label_csv}
-    kind = kinds.get(source.suffix.lower())
-    if kind is None:
-        raise LabelError(
-            "unknown_format", f"{source}: формат «{source.suffix}» не поддерживается; сохраните файл как .csv, .tsv или .jsonl"
-        )
+    if not can_label(source):
+        kinds = ", ".join((*SUFFIXES, *_LINES))
+        raise TableError("unknown_format", f"{source}: формат «{source.suffix}» не поддерживается; подходят {kinds}")
     if not source.is_file():
-        raise LabelError("no_file", f"{source}: такого файла нет; проверьте путь")
+        raise TableError("no_file", f"{source}: такого файла нет; проверьте путь")
     if target.resolve() == source.resolve():
-        raise LabelError("same_file", f"{target}: исходный файл не перезаписывается; укажите другое имя после -o")
+        raise TableError("same_file", f"{target}: исходный файл не перезаписывается; укажите другое имя после -o")
+    if source.suffix.lower() not in _LINES and target.suffix.lower() != source.suffix.lower():
+        raise TableError("other_format", f"{target}: укажите имя с тем же окончанием, что у исходного файла ({source.suffix})")
     try:
-        with _whole_or_nothing(target, bom=kind is _label_csv) as out:
-            return kind(source, out, labeller, text_column, progress or (lambda _: None))
-    except UnicodeDecodeError as error:
-        message = f"{source}: кодировка не распознана (ни UTF-8, ни Windows-1251); сохраните файл в UTF-8"
-        raise LabelError("invalid_encoding", message) from error
+        if source.suffix.lower() in _LINES:
+            return _label_lines(source, target, labeller, asked, progress)
+        return _label_table(source, target, labeller, asked, progress)
+    except Busy:
+        raise TableError("busy", f"{target}: этот файл уже размечается другим запуском; дождитесь его") from None
     except OSError as error:
-        raise LabelError("no_access", f"{error.filename or target}: {error.strerror}; проверьте права и место на диске") from error
+        message = f"{error.filename or target}: {error.strerror}; проверьте права и место на диске и запустите команду ещё раз: "
+        raise TableError("no_access", message + "сделанное не пропало") from error
+
+
+def _label_table(source: Path, target: Path, labeller: Labeller, asked: Asked, progress: Callable[[int, int | None], None]) -> Summary:
+    table = open_table(source, asked.layout)
+    columns = [*READABLE, *([f"0/1 {category.id}" for category in labeller.taxonomy.categories] if asked.wide else []), *TECHNICAL]
+    if taken := [name for name in table.columns if name in TECHNICAL]:
+        raise TableError(
+            "already_labelled", f"{source}: в файле уже есть столбцы разметки ({', '.join(taken[:3])}…); укажите исходный файл"
+        )
+    places = _places(source, table, asked)
+    wanted = [places["text"], places.get("score", places["text"]), places.get("channel", places["text"])]
+    ten = _out_of_ten(table, places)
+
+    def rows() -> Iterator[Row]:
+        for number, (text, score, channel) in enumerate(table.read(wanted), start=1):
+            by = as_text(channel) if "channel" in places else _NPS if ten else None
+            yield Row(number, as_text(text), _number(score) if "score" in places else None, by)
+
+    def answer(part: Sequence[Row]) -> list[str]:
+        results = iter(labeller.label_all([row for row in part if row.text.strip()]))
+        return [
+            json.dumps(_cells(next(results), labeller, wide=asked.wide) if row.text.strip() else None, ensure_ascii=False) for row in part
+        ]
+
+    mark = _mark(source, labeller, [asked.wide, wanted, ten, table.columns, table.notes])
+    summary = Summary(notes=[*table.notes, *_told_columns(table, places, ten=ten)])
+    with Journal(target, mark, restart=asked.restart, hopeless=TableError) as journal:
+        _run(journal, rows(), answer, lambda done: progress(done, table.total), summary)
+        with _whole_or_nothing(target) as temporary:
+            table.write(temporary, columns, _counted(journal, len(columns), rows(), summary), places["text"])
+        journal.remove()
+    return summary
+
+
+def _run(
+    journal: Journal, rows: Iterator[T], answer: Callable[[Sequence[T]], list[str]], told: Callable[[int], None], summary: Summary
+) -> None:
+    """Answers what the journal does not hold yet; batches overlap, and are kept in order."""
+    if journal.done:
+        summary.notes.append(f"продолжено со строки {journal.done + 1}")
+    told(journal.done)
+    waiting: deque[Future[list[str]]] = deque()
+    with ThreadPoolExecutor(_READERS) as pool:
+        for part in batched(islice(rows, journal.done, None), _BATCH):
+            waiting.append(pool.submit(answer, part))
+            if len(waiting) >= _AHEAD:
+                journal.add(waiting.popleft().result())
+                told(journal.done)
+        while waiting:
+            journal.add(waiting.popleft().result())
+            told(journal.done)
+
+
+def _counted(journal: Journal, width: int, rows: Iterator[Row], summary: Summary) -> Iterator[list[Any]]:
+    """Cells of each row, and the summary of all: counted here, so that it is the same after an interruption."""
+    seen: set[int] = set()
+    for line, row in zip(journal.rows(), rows, strict=True):
+        cells = json.loads(line)
+        summary.rows += 1
+        key = hash(row.text.strip().lower())
+        if cells is None:
+            summary.empty += 1
+            yield [None] * width
+            continue
+        summary.repeated += key in seen
+        seen.add(key)
+        found = dict(zip(TECHNICAL, cells[-len(TECHNICAL) :], strict=True))
+        summary.sentiments[found["otklik_sentiment"]] += 1
+        summary.categories.update(filter(None, found["otklik_categories"].split(", ")))
+        summary.triggers.update(filter(None, found["otklik_triggers"].split(", ")))
+        summary.needs_review += bool(found["otklik_needs_review"])
+        summary.wordless += "no_words" in found["otklik_needs_review"]
+        yield cells
+
+
+def _cells(result: Result, labeller: Labeller, *, wide: bool) -> list[Any]:
+    found: list[TriggerAnswer | CategoryAnswer] = [*result.triggers, *result.categories]
+    quotes = " | ".join(dict.fromkeys(passage.text for label in found for passage in label.evidence))
+    departments = ", ".join(dict.fromkeys(category.department for category in result.categories if category.department))
+    given = {category.id for category in result.categories}
+    return [
+        _SENTIMENTS.get(result.sentiment.label, result.sentiment.label),
+        "; ".join(category.title for category in result.categories),
+        "; ".join(trigger.title for trigger in result.triggers),
+        _URGENCIES[result.urgency.severity],
+        departments,
+        quotes,
+        "да" if result.needs_review else "",
+        *([int(category.id in given) for category in labeller.taxonomy.categories] if wide else []),
+        result.sentiment.label,
+        ", ".join(category.id for category in result.categories),
+        ", ".join(trigger.id for trigger in result.triggers),
+        result.urgency.severity,
+        departments,
+        quotes,
+        ", ".join(result.review_reasons),
+        result.engine,
+        labeller.version if result.engine == "model" else labeller.analyzer.version("keyword"),
+        labeller.taxonomy.version,
+    ]
+
+
+def _places(source: Path, table: Table, asked: Asked) -> dict[str, int]:
+    """Column numbers of text, mark and channel: as named, else by the usual names, else the one that reads like words."""
+    found = find_columns(table.columns, _COLUMNS)
+    for kind, wanted in (("text", asked.text_column), ("score", asked.score_column)):
+        if wanted:
+            names = [name.strip().lower() for name in table.columns]
+            if wanted.strip().lower() not in names:
+                raise _no_column(source, table, wanted)
+            found = {other: place for other, place in found.items() if place != names.index(wanted.strip().lower())}
+            found[kind] = names.index(wanted.strip().lower())
+    if "text" not in found:
+        found["text"] = _wordiest(source, table)
+        found = {kind: place for kind, place in found.items() if kind == "text" or place != found["text"]}
+    return found
+
+
+def _no_column(source: Path, table: Table, wanted: str | None = None) -> TableError:
+    named = f" «{wanted}»" if wanted else ""
+    columns = ", ".join(f"«{name}»" for name in table.columns)
+    return TableError("no_text_column", f"{source}: не найден столбец с текстом{named}; укажите --text-column, есть: {columns}")
+
+
+def _wordiest(source: Path, table: Table) -> int:
+    """The column with the most Russian words in its first rows. Raises `TableError` where none has as many as a comment does."""
+    counts = [0] * len(table.columns)
+    probed = 0
+    for probed, row in enumerate(islice(table.read(range(len(table.columns))), _PROBED), start=1):  # noqa: B007
+        for place, cell in enumerate(row):
+            if isinstance(cell, str):
+                counts[place] += sum("а" <= word[0].lower() <= "я" for word in cell.split())
+    best = max(range(len(counts)), key=counts.__getitem__)
+    if not probed or counts[best] < 2 * probed or (sorted(counts)[-2:][0] * 2 > counts[best] > 0 and len(counts) > 1):
+        raise _no_column(source, table)
+    return best
+
+
+def _out_of_ten(table: Table, places: dict[str, int]) -> bool:
+    """Whether the marks are of a scale up to ten: one of the first is 0 or above 5. A column of channels tells it row by row instead."""
+    if "score" not in places or "channel" in places:
+        return False
+    marks = [_number(score) for (score,) in islice(table.read([places["score"]]), _PROBED)]
+    return any(mark is not None and (mark == 0 or mark > 5) for mark in marks)
+
+
+def _told_columns(table: Table, places: dict[str, int], *, ten: bool) -> Iterator[str]:
+    yield f"текст взят из столбца «{table.columns[places['text']]}»"
+    if "score" in places:
+        scale = "по каналу: nps — до 10, иначе до 5" if "channel" in places else "до 10" if ten else "до 5"
+        yield f"оценка из столбца «{table.columns[places['score']]}», шкала {scale}"
+
+
+def _mark(source: Path, labeller: Labeller, asked: object) -> str:
+    """Of the file's bytes, of what was asked, and of who answers."""
+    with source.open("rb") as opened:
+        content = hashlib.file_digest(opened, "sha256").hexdigest()
+    who = [labeller.version, labeller.taxonomy.id, labeller.taxonomy.version, labeller.engine, labeller.masker is not None]
+    return hashlib.sha256(json.dumps([_FORMAT, content, who, asked], default=str).encode("utf-8")).hexdigest()
 
 
 @contextmanager
-def _whole_or_nothing(target: Path, *, bom: bool) -> Iterator[IO[str]]:
+def _whole_or_nothing(target: Path) -> Iterator[Path]:
     """A temporary file beside the target that takes its name when everything is written and on disk."""
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem}.", suffix=target.suffix)
+    os.close(descriptor)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8-sig" if bom else "utf-8", newline="") as out:
-            yield out
-            out.flush()
-            os.fsync(out.fileno())
+        yield Path(name)
+        with Path(name).open("rb") as written:
+            os.fsync(written.fileno())
         Path(name).chmod(0o644)
         Path(name).replace(target)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-
-
-def _label_jsonl(source: Path, out: IO[str], labeller: Labeller, text_column: str | None, progress: Callable[[int], None]) -> Summary:
-    summary, read = Summary(), 0
-
-    def parsed(lines: IO[bytes]) -> Iterator[Row | str]:
-        nonlocal read
-        for number, line in enumerate(lines, start=1):
-            read += len(line)
-            if line.strip():
-                yield _read_line(line, number, text_column or "text", summary)
-
-    with source.open("rb") as lines:
-        for part in batched(parsed(lines), _BATCH):
-            results = iter(labeller.label_all([row for row in part if isinstance(row, Row)]))
-            for row in part:
-                line = row
-                if isinstance(row, Row):
-                    result = next(results)
-                    summary.add(result)
-                    line = result.as_line(labeller.version, labeller.analyzer.taxonomy.version)
-                out.write(f"{line}\n")
-            progress(read)
-    return summary
 
 
 def batched(rows: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -174,29 +334,63 @@ def batched(rows: Iterable[T], size: int) -> Iterator[list[T]]:
         yield part
 
 
-def _read_line(line: bytes, number: int, text_key: str, summary: Summary) -> Row | str:
+def _label_lines(source: Path, target: Path, labeller: Labeller, asked: Asked, progress: Callable[[int, int | None], None]) -> Summary:
+    """JSON lines: an answer, or the error in its place, for each."""
+    key = asked.text_column or "text"
+    with source.open("rb") as opened:
+        total = sum(bool(line.strip()) for line in opened)
+
+    def rows() -> Iterator[Row | str]:
+        with source.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    yield _read_line(line, number, key)
+
+    def answer(part: Sequence[Row | str]) -> list[str]:
+        results = iter(labeller.label_all([row for row in part if isinstance(row, Row)]))
+        return [next(results).as_line(labeller.version, labeller.taxonomy.version) if isinstance(row, Row) else row for row in part]
+
+    summary = Summary()
+    with Journal(target, _mark(source, labeller, key), restart=asked.restart, hopeless=TableError) as journal:
+        _run(journal, rows(), answer, lambda done: progress(done, total), summary)
+        with _whole_or_nothing(target) as temporary, temporary.open("w", encoding="utf-8", newline="") as out:
+            for line in journal.rows():
+                _add(summary, json.loads(line))
+                out.write(f"{line}\n")
+        journal.remove()
+    return summary
+
+
+def _add(summary: Summary, answer: dict[str, Any]) -> None:
+    summary.rows += 1
+    if "error" in answer:
+        summary.errors += 1
+        return
+    summary.sentiments[answer["sentiment"]["label"]] += 1
+    summary.categories.update(category["id"] for category in answer["categories"])
+    summary.triggers.update(trigger["id"] for trigger in answer["triggers"])
+    summary.needs_review += answer["needs_review"]
+    summary.wordless += "no_words" in answer["review_reasons"]
+
+
+def _read_line(line: bytes, number: int, text_key: str) -> Row | str:
     """One line of JSONL as a row, or, where it is none, the line that tells the error with its number and, where it can be told, its id."""
     ident: str | int | None = None
     try:
         row = json.loads(line.decode("utf-8-sig"))
         if not isinstance(row, dict):
-            return _failed(summary, None, number, "invalid_row", "строка должна быть объектом JSON")
+            return _failed(None, number, "invalid_row", "строка должна быть объектом JSON")
         ident = row["id"] if isinstance(row.get("id"), str | int) else str(number)
         text = row.get(text_key)
         if not isinstance(text, str):
-            return _failed(summary, ident, number, "no_text", f"в строке нет текста под ключом «{text_key}»")
+            return _failed(ident, number, "no_text", f"в строке нет текста под ключом «{text_key}»")
         text.encode("utf-8")
         str(ident).encode("utf-8")
     except UnicodeError:
-        return _failed(
-            summary,
-            ident if isinstance(ident, int) or _is_whole(ident) else None,
-            number,
-            "invalid_encoding",
-            "строка не в UTF-8 или содержит половину знака",
-        )
+        known = ident if isinstance(ident, int) or _is_whole(ident) else None
+        return _failed(known, number, "invalid_encoding", "строка не в UTF-8 или содержит половину знака")
     except (ValueError, RecursionError):
-        return _failed(summary, ident, number, "invalid_json", "строка не является JSON")
+        return _failed(ident, number, "invalid_json", "строка не является JSON")
     return Row(ident, text, _number(row.get("score")), row.get("channel") if isinstance(row.get("channel"), str) else None)
 
 
@@ -205,12 +399,9 @@ def _is_whole(text: str | None) -> bool:
     return text is not None and not any("\ud800" <= char <= "\udfff" for char in text)
 
 
-def _failed(summary: Summary, ident: str | int | None, number: int, code: str, message: str) -> str:
-    summary.rows += 1
-    summary.errors += 1
-    return json.dumps(
-        {"id": ident, "line": number, "error": Error(code=code, message=message).model_dump(exclude={"details"})}, ensure_ascii=False
-    )
+def _failed(ident: str | int | None, number: int, code: str, message: str) -> str:
+    error = Error(code=code, message=message).model_dump(exclude={"details"})
+    return json.dumps({"id": ident, "line": number, "error": error}, ensure_ascii=False)
 
 
 def _number(value: Any) -> float | None:
@@ -220,94 +411,6 @@ def _number(value: Any) -> float | None:
     except ValueError:
         return None
     return number if 0 <= number <= 10 and not isinstance(value, bool) else None
-
-
-def _label_csv(source: Path, out: IO[str], labeller: Labeller, text_column: str | None, progress: Callable[[int], None]) -> Summary:
-    """All columns as they were, and the labels behind them."""
-    encoding = _encoding(source)
-    summary = Summary()
-    if encoding != _ENCODINGS[0]:
-        summary.notes.append(f"кодировка файла — {encoding}")
-    csv.field_size_limit(2**31 - 1)
-    with source.open("rb") as raw, io.TextIOWrapper(raw, encoding=encoding, newline="") as lines:
-        sample = lines.readline()
-        lines.seek(0)
-        delimiter = max(_DELIMITERS, key=sample.count)
-        rows = csv.reader(lines, delimiter=delimiter, strict=True)
-        header = next(rows, None)
-        if not header:
-            raise LabelError("empty_file", f"{source}: файл пуст; в первой строке ожидаются названия столбцов")
-        column = _text_column(source, header, text_column)
-        summary.notes.append(f"текст взят из столбца «{header[column]}»")
-        writer = csv.writer(out, delimiter=delimiter)
-        writer.writerow([*header, *(f"otklik_{name}" for name in _ADDED)])
-        try:
-            for part in batched(enumerate(rows, start=1), _BATCH):
-                asked = [
-                    Row(
-                        str(number),
-                        row[column] if column < len(row) else "",
-                        _number(_cell(header, row, "score")),
-                        _cell(header, row, "channel"),
-                    )
-                    for number, row in part
-                ]
-                for (_, row), result in zip(part, labeller.label_all(asked), strict=True):
-                    summary.add(result)
-                    padding = [""] * (len(header) - len(row))
-                    writer.writerow([*row, *padding, *_cells(result, labeller)])
-                progress(raw.tell())
-        except csv.Error as error:
-            raise LabelError(
-                "broken_csv", f"{source}:{rows.line_num}: таблица нарушена ({error}); проверьте кавычки в этой строке"
-            ) from error
-    return summary
-
-
-def _encoding(source: Path) -> str:
-    with source.open(encoding=_ENCODINGS[0]) as lines:
-        try:
-            for _ in lines:
-                pass
-        except UnicodeDecodeError:
-            return _ENCODINGS[1]
-    return _ENCODINGS[0]
-
-
-def _text_column(source: Path, header: list[str], wanted: str | None) -> int:
-    names = [name.strip().lower() for name in header]
-    for name in [wanted.strip().lower()] if wanted else _TEXT_COLUMNS:
-        if name in names:
-            return names.index(name)
-    raise LabelError(
-        "no_text_column",
-        f"{source}: не найден столбец с текстом{f' «{wanted}»' if wanted else ''}; укажите --text-column, есть: {', '.join(header)}",
-    )
-
-
-def _cell(header: list[str], row: list[str], name: str) -> str | None:
-    place = next((place for place, title in enumerate(header) if title.strip().lower() == name), None)
-    return row[place] if place is not None and place < len(row) else None
-
-
-def _cells(result: Result, labeller: Labeller) -> Iterable[str]:
-    found: list[TriggerAnswer | CategoryAnswer] = [*result.triggers, *result.categories]
-    evidence = [passage.text for label in found for passage in label.evidence]
-    yield result.sentiment.label
-    yield ", ".join(category.id for category in result.categories)
-    yield ", ".join(trigger.id for trigger in result.triggers)
-    yield result.urgency.severity
-    yield ", ".join(dict.fromkeys(category.department for category in result.categories if category.department))
-    yield _safe(" | ".join(dict.fromkeys(evidence)))
-    yield ", ".join(result.review_reasons)
-    yield result.engine
-    yield labeller.version
-    yield labeller.analyzer.taxonomy.version
-
-
-def _safe(text: str) -> str:
-    """A customer's words never become a formula of the table that opens them."""
-    return "'" + text if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text
 
 
 def _masked(result: Result, text: str, spans: list[Span]) -> Result:

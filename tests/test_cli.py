@@ -116,7 +116,8 @@ def test_labelling_csv_keeps_all_columns(tmp_path: Path, labeller: Labeller, enc
 @pytest.mark.parametrize(
     ("name", "content", "code"),
     [
-        ("in.xlsx", b"PK", "unknown_format"),
+        ("in.docx", b"PK", "unknown_format"),
+        ("in.xlsx", b"PK", "broken_xlsx"),
         ("in.csv", b"", "empty_file"),
         ("in.csv", b"text\n\x98\xff\n", "invalid_encoding"),
         ("in.csv", "а,б\n1,2\n".encode(), "no_text_column"),
@@ -127,7 +128,7 @@ def test_labelling_csv_keeps_all_columns(tmp_path: Path, labeller: Labeller, enc
 def test_a_file_that_cannot_be_read_leaves_nothing_behind(tmp_path: Path, labeller: Labeller, name: str, content: bytes, code: str) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(LabelError) as caught:
-        label_file(tmp_path / name, tmp_path / "out", labeller)
+        label_file(tmp_path / name, (tmp_path / "out").with_suffix(Path(name).suffix), labeller)
     assert caught.value.code == code
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
@@ -143,7 +144,7 @@ def test_a_customers_words_never_become_a_formula(tmp_path: Path, labeller: Labe
     source.write_text('text\n"=хамство"\n', encoding="utf-8")
     label_file(source, tmp_path / "out.csv", labeller)
     with (tmp_path / "out.csv").open(encoding="utf-8-sig", newline="") as file:
-        cells = next(csv.DictReader(file))
+        cells = next(csv.DictReader(file, delimiter=";"))
     assert not cells["otklik_evidence"].startswith("=")
 
 
