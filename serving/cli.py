@@ -7,6 +7,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -15,7 +17,7 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from otklik.nlp.analyzer import Analyzer, load_analyzer
@@ -28,7 +30,7 @@ from otklik.serving.keys import KeysError
 from otklik.serving.label import Asked, LabelError, Labeller, Row, Summary, can_label, label_file
 from otklik.serving.schemas import ClassifyResponse, Result
 from otklik.serving.settings import Settings
-from otklik.serving.tables import Layout
+from otklik.serving.tables import Layout, open_table
 from otklik.taxonomy.load import TaxonomyError, load_taxonomy
 from otklik.taxonomy.model import Taxonomy
 
@@ -164,6 +166,45 @@ def _files(given: Path, source: Path, target: Path) -> list[tuple[Path, Path]]:
         raise LabelError("same_file", f"{target}: укажите другую папку после -o, исходные файлы не перезаписываются")
     target.mkdir(parents=True, exist_ok=True)
     return [(path, target / path.name) for path in found]
+
+
+@app.command("find")
+def find_command(
+    source: Annotated[Path, typer.Argument(help="размеченный файл .csv, .xlsx или .parquet")],
+    category: Annotated[list[str] | None, typer.Option(help="причина; можно money.*, можно несколько")] = None,
+    trigger: Annotated[list[str] | None, typer.Option(help="триггер срочности; можно несколько")] = None,
+    sentiment: Annotated[str | None, typer.Option(help="negative, neutral, positive, mixed")] = None,
+    query: Annotated[str, typer.Option(help="слова в любой форме; должны встретиться все")] = "",
+    since: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d", "%d.%m.%Y"], help="с этого дня")] = None,
+    until: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d", "%d.%m.%Y"], help="по этот день")] = None,
+    text_column: Annotated[str | None, typer.Option(help="столбец с текстом, если он назван необычно")] = None,
+    date_column: Annotated[str | None, typer.Option(help="столбец с датой, если он назван необычно")] = None,
+    target: Annotated[Path | None, typer.Option("-o", "--output", help="записать найденное в CSV, а не показать")] = None,
+    unmasked: Annotated[bool, typer.Option("--unmasked", help="не скрывать телефоны, имена, номера")] = False,
+) -> None:
+    """Найти тексты в размеченном файле: по причине, срочности, дате и словам."""
+    from otklik.serving.find import Wanted, find, reader_of, write_hits  # noqa: PLC0415
+
+    morphology = Morphology()
+    wanted = Wanted(category or (), trigger or (), sentiment, query, since.date() if since else None, until.date() if until else None)
+    masker = None if unmasked else Masker(morphology)
+    try:
+        hits = [
+            replace(hit, text=masker.mask(hit.text)) if masker else hit
+            for hit in find(open_table(source), wanted, reader_of(morphology), text_column, date_column)
+        ]
+        if target:
+            write_hits(target, hits)
+    except (LabelError, OSError) as error:
+        _stop(f"{source}: {error}")
+    if not target:
+        shown = Table(
+            "строка", "дата", Column("текст", ratio=3, overflow="fold"), Column("причины", ratio=1, overflow="fold"), "срочное", expand=True
+        )
+        for hit in hits:
+            shown.add_row(str(hit.row), f"{hit.day:%d.%m.%Y}" if hit.day else "", Text(hit.text), hit.categories, hit.triggers)
+        out.print(shown)
+    errors.print(f"найдено: {len(hits)}", markup=False)
 
 
 @app.command()

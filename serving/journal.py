@@ -22,7 +22,10 @@ class Journal:
     """
 
     def __init__(self, target: Path, mark: str, *, restart: bool = False, hopeless: type[BaseException] | tuple[()] = ()) -> None:
-        """Lies beside the target. After a ``hopeless`` error it is of no use. With another ``mark`` (file, options or model have changed) the run begins anew."""
+        """Lies beside the target. With another ``mark`` (file, options or model have changed) the run begins anew.
+
+        After an error of the kind ``hopeless`` what was done is of no use, and is removed.
+        """
         self.path = target.with_name(f".{target.name}.otklik")
         self._mark = json.dumps({"mark": mark})
         self._restart = restart
