@@ -27,7 +27,8 @@ from otklik.nlp.morphology import Morphology
 from otklik.nlp.vocabulary import VocabularyError
 from otklik.serving import keys
 from otklik.serving.keys import KeysError
-from otklik.serving.label import Asked, LabelError, Labeller, Row, Summary, can_label, label_file
+from otklik.serving.label import Asked, LabelError, can_label, label_file
+from otklik.serving.labeller import Labeller, Row, Summary
 from otklik.serving.schemas import ClassifyResponse, Result
 from otklik.serving.settings import Settings
 from otklik.serving.tables import Layout, open_table

@@ -1,31 +1,20 @@
-"""Batch labelling of files: an answer for each row, in order. No row is lost, and an interrupted run goes on where it stopped."""
+"""Batch labelling of tables: an answer for each row, in order. No row is lost, and an interrupted run goes on where it stopped."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import tempfile
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any
 
-from otklik.nlp.analyzer import Analyzer, Engine, relative_score
-from otklik.nlp.masking import Masker, Span, hide
 from otklik.serving.journal import Busy, Journal
-from otklik.serving.schemas import CategoryAnswer, Error, Options, Passage, Result, TriggerAnswer
+from otklik.serving.labeller import Labeller, Row, Summary, mark_of, number_of, run, whole_or_nothing
+from otklik.serving.lines import label_lines
+from otklik.serving.schemas import CategoryAnswer, Result, TriggerAnswer
 from otklik.serving.tables import SUFFIXES, Layout, Table, TableError, as_text, find_columns, open_table
-from otklik.taxonomy.model import Taxonomy
 
-_BATCH = 256  # rows that the model reads together
-_AHEAD = 3  # batches in work: the rules of one are applied while the network reads another
-_READERS = 2
-_FORMAT = 1  # of the journal
 _PROBED = 300  # rows that tell which column holds the text, and the scale of the marks
 _LINES = (".jsonl", ".ndjson")
 _NPS = "nps"
@@ -47,33 +36,7 @@ TECHNICAL = tuple(
     )
 )
 
-T = TypeVar("T")
 LabelError = TableError
-
-
-@dataclass(slots=True)
-class Summary:
-    """What came of a run."""
-
-    rows: int = 0
-    errors: int = 0
-    empty: int = 0
-    wordless: int = 0
-    repeated: int = 0
-    needs_review: int = 0
-    sentiments: Counter[str] = field(default_factory=Counter)
-    categories: Counter[str] = field(default_factory=Counter)
-    triggers: Counter[str] = field(default_factory=Counter)
-    notes: list[str] = field(default_factory=list)
-
-
-class Row(NamedTuple):
-    """One text to label; ``score`` and ``channel`` as the customer's system gave them."""
-
-    id: str | int
-    text: str
-    score: float | None = None
-    channel: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,34 +48,6 @@ class Asked:
     layout: Layout = field(default_factory=Layout)
     wide: bool = False  # a column of 0 and 1 for each category
     restart: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Labeller:
-    """An analyzer with what is done to its answers before they are written: personal data masked, if a masker is given."""
-
-    analyzer: Analyzer
-    masker: Masker | None = None
-    engine: Engine = "auto"
-
-    @property
-    def version(self) -> str:
-        """Who answers."""
-        return self.analyzer.version(self.engine)
-
-    @property
-    def taxonomy(self) -> Taxonomy:
-        """By which."""
-        return self.analyzer.taxonomy
-
-    def label_all(self, rows: Sequence[Row]) -> list[Result]:
-        """The same answers as through the other doors, in order."""
-        marks = [relative_score(row.score, row.channel) for row in rows]
-        analyses = self.analyzer.analyze_all([row.text for row in rows], marks, self.engine)
-        results = [Result.of(row.id, analysis, self.taxonomy, Options()) for row, analysis in zip(rows, analyses, strict=True)]
-        if not self.masker:
-            return results
-        return [_masked(result, row.text, self.masker.spans(row.text)) for result, row in zip(results, rows, strict=True)]
 
 
 def can_label(path: Path) -> bool:
@@ -143,7 +78,7 @@ def label_file(
         raise TableError("other_format", f"{target}: укажите имя с тем же окончанием, что у исходного файла ({source.suffix})")
     try:
         if source.suffix.lower() in _LINES:
-            return _label_lines(source, target, labeller, asked, progress)
+            return label_lines(source, target, labeller, asked.text_column or "text", progress, restart=asked.restart)
         return _label_table(source, target, labeller, asked, progress)
     except Busy:
         raise TableError("busy", f"{target}: этот файл уже размечается другим запуском; дождитесь его") from None
@@ -166,7 +101,7 @@ def _label_table(source: Path, target: Path, labeller: Labeller, asked: Asked, p
     def rows() -> Iterator[Row]:
         for number, (text, score, channel) in enumerate(table.read(wanted), start=1):
             by = as_text(channel) if "channel" in places else _NPS if ten else None
-            yield Row(number, as_text(text), _number(score) if "score" in places else None, by)
+            yield Row(number, as_text(text), number_of(score) if "score" in places else None, by)
 
     def answer(part: Sequence[Row]) -> list[str]:
         results = iter(labeller.label_all([row for row in part if row.text.strip()]))
@@ -174,33 +109,14 @@ def _label_table(source: Path, target: Path, labeller: Labeller, asked: Asked, p
             json.dumps(_cells(next(results), labeller, wide=asked.wide) if row.text.strip() else None, ensure_ascii=False) for row in part
         ]
 
-    mark = _mark(source, labeller, [asked.wide, wanted, ten, table.columns, table.notes])
+    mark = mark_of(source, labeller, [asked.wide, wanted, ten, table.columns, table.notes])
     summary = Summary(notes=[*table.notes, *_told_columns(table, places, ten=ten)])
     with Journal(target, mark, restart=asked.restart, hopeless=TableError) as journal:
-        _run(journal, rows(), answer, lambda done: progress(done, table.total), summary)
-        with _whole_or_nothing(target) as temporary:
+        run(journal, rows(), answer, lambda done: progress(done, table.total), summary)
+        with whole_or_nothing(target) as temporary:
             table.write(temporary, columns, _counted(journal, len(columns), rows(), summary), places["text"])
         journal.remove()
     return summary
-
-
-def _run(
-    journal: Journal, rows: Iterator[T], answer: Callable[[Sequence[T]], list[str]], told: Callable[[int], None], summary: Summary
-) -> None:
-    """Answers what the journal does not hold yet; batches overlap, and are kept in order."""
-    if journal.done:
-        summary.notes.append(f"продолжено со строки {journal.done + 1}")
-    told(journal.done)
-    waiting: deque[Future[list[str]]] = deque()
-    with ThreadPoolExecutor(_READERS) as pool:
-        for part in batched(islice(rows, journal.done, None), _BATCH):
-            waiting.append(pool.submit(answer, part))
-            if len(waiting) >= _AHEAD:
-                journal.add(waiting.popleft().result())
-                told(journal.done)
-        while waiting:
-            journal.add(waiting.popleft().result())
-            told(journal.done)
 
 
 def _counted(journal: Journal, width: int, rows: Iterator[Row], summary: Summary) -> Iterator[list[Any]]:
@@ -292,7 +208,7 @@ def _out_of_ten(table: Table, places: dict[str, int]) -> bool:
     """Whether the marks are of a scale up to ten: one of the first is 0 or above 5. A column of channels tells it row by row instead."""
     if "score" not in places or "channel" in places:
         return False
-    marks = [_number(score) for (score,) in islice(table.read([places["score"]]), _PROBED)]
+    marks = [number_of(score) for (score,) in islice(table.read([places["score"]]), _PROBED)]
     return any(mark is not None and (mark == 0 or mark > 5) for mark in marks)
 
 
@@ -301,127 +217,3 @@ def _told_columns(table: Table, places: dict[str, int], *, ten: bool) -> Iterato
     if "score" in places:
         scale = "по каналу: nps — до 10, иначе до 5" if "channel" in places else "до 10" if ten else "до 5"
         yield f"оценка из столбца «{table.columns[places['score']]}», шкала {scale}"
-
-
-def _mark(source: Path, labeller: Labeller, asked: object) -> str:
-    """Of the file's bytes, of what was asked, and of who answers."""
-    with source.open("rb") as opened:
-        content = hashlib.file_digest(opened, "sha256").hexdigest()
-    who = [labeller.version, labeller.taxonomy.id, labeller.taxonomy.version, labeller.engine, labeller.masker is not None]
-    return hashlib.sha256(json.dumps([_FORMAT, content, who, asked], default=str).encode("utf-8")).hexdigest()
-
-
-@contextmanager
-def _whole_or_nothing(target: Path) -> Iterator[Path]:
-    """A temporary file beside the target that takes its name when everything is written and on disk."""
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem}.", suffix=target.suffix)
-    os.close(descriptor)
-    try:
-        yield Path(name)
-        with Path(name).open("rb") as written:
-            os.fsync(written.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def batched(rows: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Lists of ``size``, the last one shorter."""
-    rest = iter(rows)
-    while part := list(islice(rest, size)):
-        yield part
-
-
-def _label_lines(source: Path, target: Path, labeller: Labeller, asked: Asked, progress: Callable[[int, int | None], None]) -> Summary:
-    """JSON lines: an answer, or the error in its place, for each."""
-    key = asked.text_column or "text"
-    with source.open("rb") as opened:
-        total = sum(bool(line.strip()) for line in opened)
-
-    def rows() -> Iterator[Row | str]:
-        with source.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    yield _read_line(line, number, key)
-
-    def answer(part: Sequence[Row | str]) -> list[str]:
-        results = iter(labeller.label_all([row for row in part if isinstance(row, Row)]))
-        return [next(results).as_line(labeller.version, labeller.taxonomy.version) if isinstance(row, Row) else row for row in part]
-
-    summary = Summary()
-    with Journal(target, _mark(source, labeller, key), restart=asked.restart, hopeless=TableError) as journal:
-        _run(journal, rows(), answer, lambda done: progress(done, total), summary)
-        with _whole_or_nothing(target) as temporary, temporary.open("w", encoding="utf-8", newline="") as out:
-            for line in journal.rows():
-                _add(summary, json.loads(line))
-                out.write(f"{line}\n")
-        journal.remove()
-    return summary
-
-
-def _add(summary: Summary, answer: dict[str, Any]) -> None:
-    summary.rows += 1
-    if "error" in answer:
-        summary.errors += 1
-        return
-    summary.sentiments[answer["sentiment"]["label"]] += 1
-    summary.categories.update(category["id"] for category in answer["categories"])
-    summary.triggers.update(trigger["id"] for trigger in answer["triggers"])
-    summary.needs_review += answer["needs_review"]
-    summary.wordless += "no_words" in answer["review_reasons"]
-
-
-def _read_line(line: bytes, number: int, text_key: str) -> Row | str:
-    """One line of JSONL as a row, or, where it is none, the line that tells the error with its number and, where it can be told, its id."""
-    ident: str | int | None = None
-    try:
-        row = json.loads(line.decode("utf-8-sig"))
-        if not isinstance(row, dict):
-            return _failed(None, number, "invalid_row", "строка должна быть объектом JSON")
-        ident = row["id"] if isinstance(row.get("id"), str | int) else str(number)
-        text = row.get(text_key)
-        if not isinstance(text, str):
-            return _failed(ident, number, "no_text", f"в строке нет текста под ключом «{text_key}»")
-        text.encode("utf-8")
-        str(ident).encode("utf-8")
-    except UnicodeError:
-        known = ident if isinstance(ident, int) or _is_whole(ident) else None
-        return _failed(known, number, "invalid_encoding", "строка не в UTF-8 или содержит половину знака")
-    except (ValueError, RecursionError):
-        return _failed(ident, number, "invalid_json", "строка не является JSON")
-    return Row(ident, text, _number(row.get("score")), row.get("channel") if isinstance(row.get("channel"), str) else None)
-
-
-def _is_whole(text: str | None) -> bool:
-    """Half of a surrogate pair cannot be written back."""
-    return text is not None and not any("\ud800" <= char <= "\udfff" for char in text)
-
-
-def _failed(ident: str | int | None, number: int, code: str, message: str) -> str:
-    error = Error(code=code, message=message).model_dump(exclude={"details"})
-    return json.dumps({"id": ident, "line": number, "error": error}, ensure_ascii=False)
-
-
-def _number(value: Any) -> float | None:
-    """A mark between 0 and 10; anything else is no mark."""
-    try:
-        number = float(str(value).replace(",", "."))
-    except ValueError:
-        return None
-    return number if 0 <= number <= 10 and not isinstance(value, bool) else None
-
-
-def _masked(result: Result, text: str, spans: list[Span]) -> Result:
-    """Evidence with personal data masked; offsets stay those of the text as it was sent."""
-
-    def masked(passages: list[Passage]) -> list[Passage]:
-        return [passage.model_copy(update={"text": hide(text, spans, passage.start, passage.end)}) for passage in passages]
-
-    return result.model_copy(
-        update={
-            "categories": [category.model_copy(update={"evidence": masked(category.evidence)}) for category in result.categories],
-            "triggers": [trigger.model_copy(update={"evidence": masked(trigger.evidence)}) for trigger in result.triggers],
-        }
-    )

@@ -12,7 +12,8 @@ from otklik.nlp.analyzer import Analyzer
 from otklik.nlp.masking import Masker
 from otklik.nlp.morphology import Morphology
 from otklik.serving.cli import app
-from otklik.serving.label import LabelError, Labeller, label_file
+from otklik.serving.label import LabelError, label_file
+from otklik.serving.labeller import Labeller
 
 CRY = "Стоим у выхода, нас не сажают на рейс! Горячая линия не отвечает."
 run = CliRunner().invoke

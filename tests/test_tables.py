@@ -24,7 +24,8 @@ import pytest
 
 from otklik.nlp.analyzer import Analyzer
 from otklik.serving.journal import Busy, Journal
-from otklik.serving.label import READABLE, TECHNICAL, Asked, LabelError, Labeller, label_file
+from otklik.serving.label import READABLE, TECHNICAL, Asked, LabelError, label_file
+from otklik.serving.labeller import Labeller
 from otklik.serving.tables import Layout, open_table
 
 CRY = "Нас не сажают на рейс! Горячая линия не отвечает."
