@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from otklik.nlp.records import Analysis
 from otklik.serving.batcher import Ask, Batcher, Closed, Full, Stalled
 from otklik.serving.desk import Desk, Load, Refused, add_model, new_desk, open_desk, with_model
+from otklik.serving.guard import Refusal
 from otklik.serving.observe import Metrics
 from otklik.serving.schemas import DegradedReason, Engine
 from otklik.serving.settings import Settings
@@ -164,8 +164,16 @@ class Answerer:
         log.info("%s answers by %s %s%s", desk.version, desk.taxonomy.id, desk.taxonomy.version, f" ({desk.reason})" if desk.reason else "")
 
 
-async def cancelled(future: asyncio.Future[Answers]) -> None:
-    """Waits until a cancelled answer has given its places back."""
-    future.cancel()
-    with suppress(asyncio.CancelledError, Exception):
-        await future
+def refusal_of(error: Exception) -> Refusal:
+    """What the answerer could not do, as an answer."""
+    match error:
+        case Full():
+            return Refusal(429, "overloaded", "the queue is full; send it again after Retry-After seconds", wait=error.seconds)
+        case Late():
+            return Refusal(504, "deadline_exceeded", "nobody answered in time; send fewer texts together, or allow more time")
+        case Closed():
+            return Refusal(503, "shutting_down", "the service goes down; send it to another one", wait=1.0)
+        case Unavailable():
+            message = f"no model can answer now ({error.reason}): ask with options.engine auto or keyword, or later"
+            return Refusal(503, "model_unavailable", message, wait=5.0)
+    raise error

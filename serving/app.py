@@ -10,7 +10,6 @@ import math
 import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Header, Query, Request, Response
@@ -20,21 +19,18 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.requests import ClientDisconnect
-from starlette.types import Receive, Scope, Send
 
-from otklik.nlp.analyzer import KEYWORD_VERSION, relative_score
-from otklik.serving.answerer import Answerer, Answers, Late, Unavailable
+from otklik.nlp.analyzer import KEYWORD_VERSION
+from otklik.serving.answerer import Answerer, Answers, Late, Unavailable, refusal_of
 from otklik.serving.batcher import Ask, Closed, Full
 from otklik.serving.desk import Load, Refused, with_model
 from otklik.serving.guard import Gate, Guard, Refusal, error_response
+from otklik.serving.items import asks_of, details_of, envelope_of, item_of, json_of, nothing_readable, results_of
 from otklik.serving.keys import Keys
 from otklik.serving.observe import Metrics, Observed
 from otklik.serving.schemas import (
     ClassifyRequest,
     ClassifyResponse,
-    Envelope,
-    Error,
     ErrorDetail,
     ErrorResponse,
     Failed,
@@ -45,9 +41,9 @@ from otklik.serving.schemas import (
     Options,
     Reloaded,
     Result,
-    whole,
 )
 from otklik.serving.settings import Settings
+from otklik.serving.stream import Duplex, streamed
 from otklik.taxonomy.model import Taxonomy
 
 _CODES = {400: "invalid_json", 404: "not_found", 405: "method_not_allowed", 415: "unsupported_media_type"}
@@ -63,7 +59,6 @@ _MEANINGS = {
     503: "`model_unavailable`: engine `model` was demanded and is not at hand; `shutting_down`",
     504: "`deadline_exceeded`: nobody answered in time",
 }
-_STREAM_LINES = 64  # items of a stream that are answered together
 _NDJSON = "application/x-ndjson"
 _GZIP_FROM = 2048  # bytes
 
@@ -139,17 +134,17 @@ def _add_routes(app: FastAPI, settings: Settings, gate: Gate, metrics: Metrics) 
 
         An item that cannot be read gets an `error` in its place; where none can, the request is refused.
         """
-        envelope = _envelope(await request.body(), settings)
-        read = [_item(value, position, settings) for position, value in enumerate(envelope.items)]
+        envelope = envelope_of(await request.body(), settings)
+        read = [item_of(value, position, settings) for position, value in enumerate(envelope.items)]
         if not any(isinstance(item, Item) for item in read):
-            raise _nothing_readable(read)
+            raise nothing_readable(read)
         gate.charge(request, len(read))
         seconds = min(settings.deadline_seconds, (x_deadline_ms or math.inf) / 1000)
-        answers = await _unless_gone(request, app.state.answerer, _asks(read), envelope.options, seconds, metrics)
-        results = _results(read, answers, envelope.options, metrics)
+        answers = await _unless_gone(request, app.state.answerer, asks_of(read), envelope.options, seconds, metrics)
+        results = results_of(read, answers, envelope.options, metrics)
         _tell(request, answers, results)
         response = ClassifyResponse(model_version=answers.version, taxonomy_version=answers.desk.taxonomy.version, results=results)
-        return Response(_json(response, envelope.options, {"results": {"__all__": {"scores"}}}), media_type="application/json")
+        return Response(json_of(response, envelope.options, {"results": {"__all__": {"scores"}}}), media_type="application/json")
 
     @app.post(
         "/v1/classify/stream",
@@ -164,7 +159,7 @@ def _add_routes(app: FastAPI, settings: Settings, gate: Gate, metrics: Metrics) 
 
         It waits for room instead of refusing. Read while you send: a client that does not is stopped by back-pressure and then cut off.
         """
-        return _Duplex(_streamed(request, app.state.answerer, options, settings, gate, metrics), media_type=_NDJSON)
+        return Duplex(streamed(request, app.state.answerer, options, settings, gate, metrics), media_type=_NDJSON)
 
     @app.get(
         "/v1/taxonomy",
@@ -256,78 +251,6 @@ async def _reload(answerer: Answerer) -> None:
         await answerer.reload()
 
 
-def _envelope(body: bytes, settings: Settings) -> Envelope:
-    try:
-        # Not pydantic's parser: that one refuses the whole body for half of a surrogate pair in one item.
-        content = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise Refusal(400, "invalid_json", "the body is no JSON; send an object with «items», in UTF-8") from error
-    envelope = Envelope.model_validate(content)
-    if len(envelope.items) > settings.max_items:
-        raise Refusal(
-            413, "too_many_items", f"{len(envelope.items)} items; at most {settings.max_items} in one request, send the rest in another"
-        )
-    return envelope
-
-
-@dataclass(frozen=True, slots=True)
-class _Wrong:
-    """An item that could not be read."""
-
-    id: str | int
-    error: Error
-
-
-def _item(value: Any, position: int, settings: Settings) -> Item | _Wrong:
-    """``position`` counts from 0 and serves as the id where there is none."""
-    sent = value.get("id") if isinstance(value, dict) else None
-    ident = sent if isinstance(sent, str | int) and not isinstance(sent, bool) and whole(sent) else str(position)
-    try:
-        item = Item.model_validate(value)
-    except ValidationError as error:
-        return _Wrong(ident, Error(code="validation_failed", message="the item does not fit the schema", details=_details(error.errors())))
-    if len(item.text) > settings.max_characters:
-        detail = ErrorDetail(where="text", message=f"{len(item.text)} characters; at most {settings.max_characters}")
-        return _Wrong(ident, Error(code="text_too_long", message="split the text; it was not read", details=[detail]))
-    return item.model_copy(update={"id": ident})
-
-
-def _nothing_readable(read: Sequence[Item | _Wrong]) -> Refusal:
-    wrong = [item for item in read if isinstance(item, _Wrong)]
-    details = [
-        ErrorDetail(where=f"items.{position}.{detail.where}".removesuffix("."), message=detail.message)
-        for position, item in enumerate(wrong)
-        for detail in item.error.details
-    ]
-    code = "text_too_long" if all(item.error.code == "text_too_long" for item in wrong) else "validation_failed"
-    return Refusal(422, code, "no item could be read; see details and /docs", details)
-
-
-def _asks(read: Sequence[Item | _Wrong]) -> list[Ask]:
-    return [Ask(item.text, relative_score(item.score, item.channel)) for item in read if isinstance(item, Item)]
-
-
-def _results(read: Sequence[Item | _Wrong], answers: Answers, options: Options, metrics: Metrics) -> list[Result | Failed]:
-    analyses = iter(answers.analyses)
-    results: list[Result | Failed] = []
-    for position, item in enumerate(read):
-        if isinstance(item, _Wrong):
-            metrics.refusals.labels(item.error.code).inc()
-            results.append(Failed(id=item.id, error=item.error))
-        else:
-            result = Result.of(
-                item.id if item.id is not None else str(position), next(analyses), answers.desk.taxonomy, options, answers.degraded
-            )
-            metrics.answer(result)
-            results.append(result)
-    return results
-
-
-def _json(model: Any, options: Options, scores: Any) -> bytes:
-    content: str = model.model_dump_json(exclude=None if options.all_scores else scores)
-    return content.encode("utf-8")
-
-
 def _tell(request: Request, answers: Answers, results: Sequence[Result | Failed]) -> None:
     """For the log line of the request: numbers and versions only."""
     failed = sum(isinstance(result, Failed) for result in results)
@@ -359,65 +282,6 @@ async def _gone(request: Request) -> None:
         pass
 
 
-async def _streamed(
-    request: Request, answerer: Answerer, options: Options, settings: Settings, gate: Gate, metrics: Metrics
-) -> AsyncIterator[bytes]:
-    number = 0
-    async for lines in _lines(request, settings.max_body_bytes):
-        read = [_line(line, number + place, settings) for place, line in enumerate(lines)]
-        number += len(lines)
-        try:
-            await gate.wait(request, len(read))
-            answers = await _with_room(answerer, _asks(read), options, settings.deadline_seconds)
-            results = _results(read, answers, options, metrics)
-        except (Unavailable, Late, Closed) as error:
-            refusal = _refusal(error)
-            metrics.refusals.labels(refusal.error.code).inc(len(read))
-            results = [Failed(id=item.id or str(number), error=refusal.error) for item in read]
-        for result in results:
-            yield _json(result, options, {"scores"} if isinstance(result, Result) else None) + b"\n"
-    request.state.told = {"items": number}
-
-
-def _line(line: bytes, position: int, settings: Settings) -> Item | _Wrong:
-    if len(line) > settings.max_body_bytes:
-        return _Wrong(str(position), Error(code="body_too_large", message=f"the line is above {settings.max_body_bytes} bytes"))
-    try:
-        return _item(json.loads(line), position, settings)
-    except (ValueError, RecursionError):
-        return _Wrong(str(position), Error(code="invalid_json", message="the line is no JSON; send an object with «text», in UTF-8"))
-
-
-class _Duplex(StreamingResponse):
-    """Sends while the body still comes. The usual one listens for the end of the connection, and so would swallow the body."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
-        with suppress(ClientDisconnect):
-            await self.stream_response(send)
-
-
-async def _lines(request: Request, most: int) -> AsyncIterator[list[bytes]]:
-    """Lines that have come, some together; blank ones are left out. One above ``most`` bytes comes cut off a little above that."""
-    rest = b""
-    async for piece in request.stream():
-        *lines, rest = (rest + piece).split(b"\n")
-        # What is above the limit is refused anyway: it need not be held.
-        rest = rest[: most + 1]
-        lines = [line for line in lines if line.strip()]
-        for start in range(0, len(lines), _STREAM_LINES):
-            yield lines[start : start + _STREAM_LINES]
-    if rest.strip():
-        yield [rest]
-
-
-async def _with_room(answerer: Answerer, asks: Sequence[Ask], options: Options, seconds: float) -> Answers:
-    while True:
-        try:
-            return await answerer.answer(asks, options.engine, seconds)
-        except Full as full:
-            await asyncio.sleep(min(max(full.seconds, 0.05), 1.0))
-
-
 def describe(taxonomy: Taxonomy) -> dict[str, Any]:
     """The taxonomy as JSON values, without its phrases."""
     described: dict[str, Any] = {"id": taxonomy.id, "version": taxonomy.version}
@@ -427,26 +291,6 @@ def describe(taxonomy: Taxonomy) -> dict[str, Any]:
             {field.name: getattr(label, field.name) for field in dataclasses.fields(label) if field.name != "phrases"} for label in labels
         ]
     return described
-
-
-def _details(problems: Sequence[Any]) -> list[ErrorDetail]:
-    """Never the value itself: it may be a customer's words."""
-    return [ErrorDetail(where=".".join(map(str, problem["loc"])), message=problem["msg"]) for problem in problems]
-
-
-def _refusal(error: Exception) -> Refusal:
-    """What the answerer could not do, as an answer."""
-    match error:
-        case Full():
-            return Refusal(429, "overloaded", "the queue is full; send it again after Retry-After seconds", wait=error.seconds)
-        case Late():
-            return Refusal(504, "deadline_exceeded", "nobody answered in time; send fewer texts together, or allow more time")
-        case Closed():
-            return Refusal(503, "shutting_down", "the service goes down; send it to another one", wait=1.0)
-        case Unavailable():
-            message = f"no model can answer now ({error.reason}): ask with options.engine auto or keyword, or later"
-            return Refusal(503, "model_unavailable", message, wait=5.0)
-    raise error
 
 
 def _add_error_handlers(app: FastAPI, metrics: Metrics) -> None:
@@ -459,17 +303,17 @@ def _add_error_handlers(app: FastAPI, metrics: Metrics) -> None:
 
         @app.exception_handler(kind)
         def not_answered(request: Request, error: Exception) -> JSONResponse:
-            return refused(request, _refusal(error))
+            return refused(request, refusal_of(error))
 
     @app.exception_handler(ValidationError)
     def invalid_body(request: Request, error: ValidationError) -> JSONResponse:
-        details = [detail if detail.where else ErrorDetail(where="body", message=detail.message) for detail in _details(error.errors())]
+        details = [detail if detail.where else ErrorDetail(where="body", message=detail.message) for detail in details_of(error.errors())]
         return refused(request, Refusal(422, "validation_failed", "the request does not fit the schema; see details and /docs", details))
 
     @app.exception_handler(RequestValidationError)
     def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         message = "the request does not fit the schema; see details and /docs"
-        return refused(request, Refusal(422, "validation_failed", message, _details(error.errors())))
+        return refused(request, Refusal(422, "validation_failed", message, details_of(error.errors())))
 
     @app.exception_handler(HTTPException)
     def http(request: Request, error: HTTPException) -> JSONResponse:
