@@ -1,0 +1,141 @@
+"""CSV and its kin, in whatever encoding and with whatever separator they come."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from charset_normalizer import from_bytes
+
+from otklik.serving.tables import Layout, TableError, safe
+
+_SAMPLE = 1 << 20  # bytes that tell the encoding
+_DELIMITERS = ";,\t|"
+_LEGACY = ["cp1251", "koi8_r", "cp866", "mac_cyrillic"]
+_USUAL = "cp1251"  # of the old encodings, by far
+_ENOUGH = 64  # bytes to tell old encodings apart
+
+
+class Delimited:
+    """CSV and its kin. Written in UTF-8 with a mark at the start, as Russian Excel wants it, with the separator of the source."""
+
+    def __init__(self, path: Path, layout: Layout) -> None:
+        self._path = path
+        self._encoding = layout.encoding or _encoding(path)
+        try:
+            codecs.lookup(self._encoding)
+        except LookupError:
+            raise TableError(
+                "unknown_encoding", f"{path}: кодировка «{self._encoding}» неизвестна; например utf-8, cp1251, utf-16"
+            ) from None
+        sample = self._sample()
+        self._delimiter = layout.delimiter or _delimiter(sample, path)
+        self.columns = self._header()
+        self.total = max(0, _count(path, "\n".encode(self._encoding.removesuffix("-sig"))[-2:].strip(b"\xff\xfe") or b"\n") - 1)
+        self.notes = [f"кодировка {self._encoding}, разделитель {_DELIMITER_NAMES.get(self._delimiter, self._delimiter)}"]
+
+    def read(self, places: Sequence[int]) -> Iterator[tuple[Any, ...]]:
+        """Short rows are filled up."""
+        for row in self._rows():
+            yield tuple(row[place] if place < len(row) else None for place in places)
+
+    def write(self, target: Path, added: Sequence[str], cells: Iterable[Sequence[Any]], text: int) -> None:  # noqa: ARG002
+        """Rows keep their cells; short ones are filled up so that the new columns stand in line."""
+        with target.open("w", encoding="utf-8-sig", newline="") as out:
+            writer = csv.writer(out, delimiter=self._delimiter)
+            writer.writerow([*self.columns, *added])
+            for row, more in zip(self._rows(), cells, strict=True):
+                padding = [""] * (len(self.columns) - len(row))
+                writer.writerow([*row, *padding, *(safe(cell) if isinstance(cell, str) else cell for cell in more)])
+
+    def _rows(self) -> Iterator[list[str]]:
+        csv.field_size_limit(2**31 - 1)
+        with self._open() as lines:
+            reader = csv.reader(lines, delimiter=self._delimiter, strict=True)
+            try:
+                next(reader)
+                for row in reader:
+                    if row:  # an empty line is no row
+                        yield row
+            except csv.Error as error:
+                message = f"{self._path}:{reader.line_num}: таблица нарушена ({error}); проверьте кавычки в этой строке"
+                raise TableError("broken_csv", message) from error
+            except UnicodeDecodeError as error:
+                raise self._undecodable(reader.line_num) from error
+
+    def _header(self) -> list[str]:
+        csv.field_size_limit(2**31 - 1)
+        with self._open() as lines:
+            try:
+                header = next(csv.reader(lines, delimiter=self._delimiter, strict=True), None)
+            except csv.Error as error:
+                raise TableError("broken_csv", f"{self._path}:1: заголовок нарушен ({error}); проверьте кавычки") from error
+            except UnicodeDecodeError as error:
+                raise self._undecodable(1) from error
+        if not header or not any(name.strip() for name in header):
+            raise TableError("empty_file", f"{self._path}: файл пуст; в первой строке ожидаются названия столбцов")
+        return header
+
+    def _sample(self) -> str:
+        try:
+            with self._open() as lines:
+                return lines.read(_SAMPLE // 16)
+        except UnicodeError as error:
+            raise self._undecodable(1) from error
+
+    def _open(self) -> io.TextIOWrapper:
+        return self._path.open(encoding=self._encoding, newline="")
+
+    def _undecodable(self, line: int) -> TableError:
+        message = (
+            f"{self._path}: после строки {line} есть байты не в кодировке {self._encoding}; "
+            "укажите другую (--encoding cp1251) или сохраните файл заново в UTF-8"
+        )
+        return TableError("invalid_encoding", message)
+
+
+_DELIMITER_NAMES = {"\t": "табуляция", ";": "«;»", ",": "«,»", "|": "«|»"}
+
+
+def _encoding(path: Path) -> str:
+    """By its mark; else UTF-8 if all of it is; else what charset-normalizer makes of the beginning."""
+    with path.open("rb") as opened:
+        sample = opened.read(_SAMPLE)
+    if sample.startswith(codecs.BOM_UTF8):
+        return "utf-8-sig"
+    if sample.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    if sample.count(b"\0") + sample.count(b"\4") > len(sample) // 4:  # the other byte of Latin and of Russian letters in UTF-16
+        first, second = (half.count(b"\0") + half.count(b"\4") for half in (sample[::2], sample[1::2]))
+        return "utf-16-le" if second > first else "utf-16-be"
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        with path.open("rb") as opened:
+            while piece := opened.read(_SAMPLE):
+                decoder.decode(piece)
+            decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        found = from_bytes(sample, cp_isolation=_LEGACY).best() if len(sample) > _ENOUGH else None
+        return found.encoding if found else _USUAL
+    return "utf-8"
+
+
+def _delimiter(sample: str, path: Path) -> str:
+    if path.suffix.lower() == ".tsv":
+        return "\t"
+    header = sample.split("\n", 1)[0]
+    try:
+        found = csv.Sniffer().sniff(sample, _DELIMITERS).delimiter
+    except csv.Error:
+        found = ""
+    # In a table of free text commas are everywhere: what the header has none of is no separator.
+    return found if found and found in header else max(_DELIMITERS, key=header.count)
+
+
+def _count(path: Path, newline: bytes) -> int:
+    with path.open("rb") as opened:
+        return sum(piece.count(newline) for piece in iter(lambda: opened.read(_SAMPLE), b""))
