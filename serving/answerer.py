@@ -138,7 +138,8 @@ class Answerer:
     async def _read(batcher: Batcher, asks: Sequence[Ask], read: object, seconds: float) -> Sequence[Analysis]:
         future = asyncio.wrap_future(batcher.submit(asks, read))  # type: ignore[arg-type]
         try:
-            return await asyncio.wait_for(future, seconds)
+            async with asyncio.timeout(seconds):
+                return await future
         except TimeoutError as error:
             raise Late from error
 

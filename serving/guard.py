@@ -114,7 +114,8 @@ class Guard:
             if complete:
                 return await receive()
             try:
-                message = await asyncio.wait_for(receive(), max(until - time.monotonic(), 0) if most < math.inf else self._seconds)
+                async with asyncio.timeout(max(until - time.monotonic(), 0) if most < math.inf else self._seconds):
+                    message = await receive()
             except TimeoutError:
                 refusal = Refusal(408, "body_timeout", f"the body did not come within {self._seconds:.0f} s")
                 raise _Stop from None
@@ -130,7 +131,8 @@ class Guard:
             if refusal and not started:
                 return  # a route answers to a body that it could not read: the refusal below is the answer
             started = True
-            await asyncio.wait_for(send(message), self._seconds)
+            async with asyncio.timeout(self._seconds):
+                await send(message)
 
         if not refusal:
             with suppress(_Stop):

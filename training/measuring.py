@@ -30,7 +30,7 @@ from otklik.training.command import (
     write,
 )
 from otklik.training.evaluate import MIN_SUPPORT, LayerScore, evaluate
-from otklik.training.speed import growth, throughput
+from otklik.training.speed import growth, matrix_rate, throughput
 
 
 class Task(StrEnum):
@@ -180,7 +180,7 @@ def speed_command(
         console.print(
             f"transformers pipeline, fp32: {rate:.0f} texts/s, one text {latency:.1f} ms; "
             f"ratio {found.texts / found.seconds / rate:.1f} in texts/s, "
-            f"{latency / found.latency_ms:.1f} in latency",
+            f"{latency / found.latency_ms:.1f} in latency; fp32 matrix product of this machine {matrix_rate():.0f} GFLOP/s",
             highlight=False,
             soft_wrap=True,
         )

@@ -8,12 +8,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from otklik.nlp.analyzer import Analyzer
 
 _LENGTHS = (1_000, 10_000, 100_000)  # code points
 _REPEATS = 3
 _BATCH = 256  # texts, as the batch command reads them
 _ALONE = 200
+_SIZE = 1536  # of a matrix, about what the network multiplies
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,17 @@ def throughput(analyzer: Analyzer, texts: Sequence[str]) -> Throughput:
         latencies.append(time.perf_counter() - start_alone)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000  # kilobytes on Linux
     return Throughput(len(texts), sum(map(len, texts)), wall, cpu, peak, statistics.median(latencies) * 1000)
+
+
+def matrix_rate() -> float:
+    """Product of two square fp32 matrices on all cores, best of `_REPEATS`, in 10⁹ operations a second: what the machine can do at most."""
+    left, right = np.random.default_rng(0).normal(size=(2, _SIZE, _SIZE)).astype(np.float32)
+    times = []
+    for _ in range(_REPEATS + 1):
+        start = time.perf_counter()
+        left @ right
+        times.append(time.perf_counter() - start)
+    return 2 * _SIZE**3 / min(times) / 1e9
 
 
 def growth(analyzer: Analyzer, texts: Sequence[str]) -> list[Growth]:
