@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -28,7 +28,7 @@ from otklik.nlp.vocabulary import VocabularyError
 from otklik.serving import keys
 from otklik.serving.keys import KeysError
 from otklik.serving.label import Asked, LabelError, can_label, label_file
-from otklik.serving.labeller import Labeller, Row, Summary
+from otklik.serving.labeller import Labeller, Row, Summary, whole_or_nothing
 from otklik.serving.schemas import ClassifyResponse, Result
 from otklik.serving.settings import Settings
 from otklik.serving.tables import Layout, open_table
@@ -206,6 +206,56 @@ def find_command(
             shown.add_row(str(hit.row), f"{hit.day:%d.%m.%Y}" if hit.day else "", Text(hit.text), hit.categories, hit.triggers)
         out.print(shown)
     errors.print(f"найдено: {len(hits)}", markup=False)
+
+
+@app.command("report")
+def report_command(
+    source: Annotated[Path, typer.Argument(help="размеченный файл .csv, .xlsx или .parquet: то, что записал otklik label")],
+    target: Annotated[Path, typer.Option("-o", "--output", help="куда записать отчёт: файл .html")],
+    sheets: Annotated[Path | None, typer.Option("--xlsx", help="и числа отдельно: файл .xlsx")] = None,
+    title: Annotated[str | None, typer.Option(help="заголовок отчёта")] = None,
+    text_column: Annotated[str | None, typer.Option(help="столбец с текстом, если он назван необычно")] = None,
+    date_column: Annotated[str | None, typer.Option(help="столбец с датой, если он назван необычно")] = None,
+    score_column: Annotated[str | None, typer.Option(help="столбец с оценкой клиента, если он назван необычно")] = None,
+    sheet: Annotated[str | None, typer.Option(help="лист Excel; иначе первый непустой")] = None,
+    taxonomy: TaxonomyOption = None,
+    unmasked: Annotated[bool, typer.Option("--unmasked", help="не скрывать телефоны, имена, номера в цитатах")] = False,
+) -> None:
+    """Отчёт с графиками по размеченному файлу: одна страница, которую можно открыть без сети, напечатать и переслать."""
+    try:
+        from otklik.serving.page import render  # noqa: PLC0415  pandas and matplotlib take seconds
+    except ImportError as error:
+        _stop(f"no_report: нет библиотеки {error.name}; для отчёта установите дополнение: pip install 'otklik[report]'")
+    from otklik.serving.find import reader_of  # noqa: PLC0415
+    from otklik.serving.report import Report  # noqa: PLC0415
+    from otklik.serving.sheets import write_sheets  # noqa: PLC0415
+    from otklik.serving.survey import read_survey  # noqa: PLC0415
+    from otklik.serving.topics import word_vectors  # noqa: PLC0415
+
+    for path, suffixes in ((target, (".html", ".htm")), *([(sheets, (".xlsx",))] if sheets else [])):
+        if path.suffix.lower() not in suffixes:
+            _stop(f"other_format: {path}: имя должно кончаться на {suffixes[0]}")
+        if path.resolve() == source.resolve():
+            _stop(f"same_file: {path}: размеченный файл не перезаписывается; укажите другое имя")
+    loaded, morphology = _load(taxonomy or _settings().taxonomy), Morphology()
+    masker, today = None if unmasked else Masker(morphology), datetime.now(UTC).date()
+    try:
+        survey = read_survey(open_table(source, Layout(sheet=sheet)), text_column, date_column, score_column)
+        made = Report(survey, loaded, reader_of(morphology), masker, word_vectors(), title or "Отзывы клиентов", source.name, today)
+        with whole_or_nothing(target) as temporary:
+            temporary.write_text(render(made), encoding="utf-8")
+        if sheets:
+            with whole_or_nothing(sheets) as temporary:
+                write_sheets(temporary, made)
+    except FileNotFoundError as error:
+        _stop(f"no_file: {error.filename}: такого файла или папки нет; проверьте путь")
+    except LabelError as error:
+        _stop(f"{error.code}: {error}")
+    except OSError as error:
+        _stop(f"no_access: {error.filename or target}: {error.strerror}; проверьте права и место на диске")
+    for note in survey.notes:
+        errors.print(note, markup=False, soft_wrap=True)
+    errors.print(f"{target}: текстов {len(survey.entries)}, пустых строк {survey.empty}", markup=False, soft_wrap=True)
 
 
 @app.command()
