@@ -18,6 +18,8 @@ _MIXED, _PRAISE, _NO_COMPLAINT = "mixed", "positive", "other."
 _MOST = 3  # passages of evidence for a label
 _FAINT = -1.5  # logit below which a passage shows nothing by itself: then the words that the rules found are the evidence
 
+BELIEVED = 8.0  # weight of the rules where a label cannot be calibrated: more than a model that says no takes away
+
 
 class Joined:
     """One text: probabilities of every label of the model, and the labels given."""

@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 # A name that is None here raises ImportError where it is imported; OpenVINO then goes on with a stub of its own.
-_modules: dict[str, Any] = sys.modules  # type: ignore[assignment]
+_modules: dict[str, Any] = sys.modules
 _modules.setdefault("openvino_telemetry", None)
 
 import openvino as ov  # noqa: E402

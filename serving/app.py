@@ -149,8 +149,10 @@ def _add_routes(app: FastAPI, settings: Settings, gate: Gate, metrics: Metrics) 
     @app.post(
         "/v1/classify/stream",
         response_class=StreamingResponse,
-        responses={200: {"content": {_NDJSON: {"schema": {"type": "string"}}}, "description": "a result or an error a line"}}
-        | _errors(401, 415, 422),
+        responses={
+            200: {"content": {_NDJSON: {"schema": {"type": "string"}}}, "description": "a result or an error a line"},
+            **_errors(401, 415, 422),
+        },
         openapi_extra=_body(_NDJSON, {"type": "string", "description": "an item a line, as in the items of /v1/classify"}),
         dependencies=[Depends(gate.client)],
     )
@@ -163,7 +165,7 @@ def _add_routes(app: FastAPI, settings: Settings, gate: Gate, metrics: Metrics) 
 
     @app.get(
         "/v1/taxonomy",
-        responses=_errors(401) | {304: {"description": "it is the one that If-None-Match names"}},
+        responses={304: {"description": "it is the one that If-None-Match names"}, **_errors(401)},
         dependencies=[Depends(gate.client)],
     )
     def taxonomy(request: Request) -> Response:

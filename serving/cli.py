@@ -81,7 +81,7 @@ def classify(
         response = ClassifyResponse(
             model_version=labeller.version,
             taxonomy_version=labeller.analyzer.taxonomy.version,
-            results=results,
+            results=list(results),
         )
         sys.stdout.write(response.model_dump_json(indent=2, exclude={"results": {"__all__": {"scores"}}}) + "\n")
         return
@@ -454,12 +454,12 @@ def _tell(summary: Summary, target: Path, taxonomy: Taxonomy) -> None:
     for note in summary.notes:
         errors.print(note, markup=False, soft_wrap=True)
     odd = {"пустых": summary.empty, "повторов": summary.repeated, "без слов": summary.wordless, "с ошибкой": summary.errors}
-    counts = [
+    told = [
         f"строк {summary.rows}",
         f"проверить человеку {summary.needs_review}",
         *(f"{name} {count}" for name, count in odd.items() if count),
     ]
-    errors.print(f"{target}: {', '.join(counts)}", markup=False, soft_wrap=True)
+    errors.print(f"{target}: {', '.join(told)}", markup=False, soft_wrap=True)
     sentiments = {sentiment.id: sentiment.title for sentiment in taxonomy.sentiments}
     categories = {category.id: category.title for category in taxonomy.categories}
     triggers = {trigger.id: trigger.title for trigger in taxonomy.triggers}

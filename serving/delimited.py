@@ -35,7 +35,7 @@ class Delimited:
         sample = self._sample()
         self._delimiter = layout.delimiter or _delimiter(sample, path)
         self.columns = self._header()
-        self.total = max(0, _count(path, "\n".encode(self._encoding.removesuffix("-sig"))[-2:].strip(b"\xff\xfe") or b"\n") - 1)
+        self.total: int | None = max(0, _count(path, "\n".encode(self._encoding.removesuffix("-sig"))[-2:].strip(b"\xff\xfe") or b"\n") - 1)
         self.notes = [f"кодировка {self._encoding}, разделитель {_DELIMITER_NAMES.get(self._delimiter, self._delimiter)}"]
 
     def read(self, places: Sequence[int]) -> Iterator[tuple[Any, ...]]:

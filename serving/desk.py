@@ -15,7 +15,7 @@ from otklik.serving.breaker import Breaker
 from otklik.serving.schemas import DegradedReason
 from otklik.serving.settings import Settings
 from otklik.taxonomy.load import TaxonomyError, load_taxonomy
-from otklik.taxonomy.model import Taxonomy
+from otklik.taxonomy.model import Category, Taxonomy, Trigger
 
 log = logging.getLogger(__name__)
 
@@ -134,6 +134,7 @@ def check(analyzer: Analyzer) -> None:
 
 
 def _examples(taxonomy: Taxonomy) -> Iterator[tuple[str, str]]:
-    for label in (*taxonomy.categories, *taxonomy.triggers):
+    labels: list[Category | Trigger] = [*taxonomy.categories, *taxonomy.triggers]
+    for label in labels:
         for text in label.examples:
             yield text, label.id

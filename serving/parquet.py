@@ -21,7 +21,7 @@ class Parquet:
         except (OSError, ValueError) as error:
             raise TableError("broken_parquet", f"{path}: файл Parquet повреждён ({error})") from error
         self.columns = list(self._file.schema_arrow.names)
-        self.total = int(self._file.metadata.num_rows)
+        self.total: int | None = int(self._file.metadata.num_rows)
         self.notes: list[str] = []
 
     def read(self, places: Sequence[int]) -> Iterator[tuple[Any, ...]]:

@@ -34,8 +34,8 @@ class Layout:
 class Table(Protocol):
     """``notes`` tell the analyst what was found out; ``total`` is the number of rows, where it is known or can be estimated."""
 
-    columns: Sequence[str]
-    notes: Sequence[str]
+    columns: list[str]
+    notes: list[str]
     total: int | None
 
     def read(self, places: Sequence[int]) -> Iterator[tuple[Any, ...]]:

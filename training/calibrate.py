@@ -14,7 +14,7 @@ from scipy.special import expit, log_softmax
 from sklearn.metrics import f1_score
 
 from otklik.nlp.artefact import Calibration, Manifest
-from otklik.nlp.hybrid import joined_logit, logit_of
+from otklik.nlp.hybrid import BELIEVED, joined_logit, logit_of
 from otklik.nlp.records import Analysis, Score, Urgency
 from otklik.training.problems import TrainingError
 from otklik.training.run import Prediction
@@ -22,7 +22,6 @@ from otklik.training.run import Prediction
 Array = np.ndarray[Any, Any]
 _SLOPE_PULL, _BIAS_PULL = 4.0, 0.1  # strength of the pull, in squared logits, of a label's slope towards 1 and its bias towards 0
 _FEW = 30  # cases
-_BELIEVED = 8.0  # logits: more than a model that says no takes away
 _PARTS = 5  # of the texts, for probabilities that are judged on others than they were fitted on
 _THRESHOLDS = np.round(np.arange(0.2, 0.62, 0.02), 2)
 _PULL = 30  # texts: a label with so many cases has half a word in its own threshold, the other half is the layer's
@@ -111,7 +110,7 @@ def _fit(label: str, predictions: Sequence[Prediction], common: Calibration) -> 
     """
     logits, rules, truth = _columns(label, predictions)
     if truth.sum() < _FEW:
-        return replace(common, rule=_BELIEVED)
+        return replace(common, rule=BELIEVED)
 
     def loss(w: Array) -> float:
         pull = _SLOPE_PULL * (w[0] - 1) ** 2 + _BIAS_PULL * w[1] ** 2

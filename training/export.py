@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from tokenizers import Tokenizer
 
 from otklik.nlp.artefact import GRAPH, MANIFEST, TOKENIZER, WEIGHTS, Calibration, Manifest, file_digest, read_manifest, write_manifest
 from otklik.nlp.classifier import Classifier
+from otklik.nlp.hybrid import BELIEVED
 from otklik.nlp.passages import Window, encode, fill, pack, split
 from otklik.nlp.pooling import pool
 from otklik.nlp.preprocess import Reader
@@ -75,8 +77,15 @@ def export(checkpoint: Checkpoint, taxonomy: Taxonomy, folder: Path) -> Manifest
 
 
 def keep_calibration(folder: Path, manifest: Manifest, old: Manifest) -> None:
-    """What was calibrated for the labels of the model that a training started from; new labels are given from a probability of 0.5."""
+    """What was calibrated for the labels of the model that a training started from.
+
+    A new label has too few cases to be calibrated: it takes the means of its layer, and what its words find is believed.
+    """
     known = {label: old.calibration[label] for label in manifest.labels if label in old.calibration}
+    for layer, before in ((manifest.categories, old.categories), (manifest.triggers, old.triggers)):
+        like = [old.calibration[label] for label in before]
+        slope, bias, threshold = (round(fmean(getattr(c, name) for c in like), 4) for name in ("slope", "bias", "threshold"))
+        known |= {label: Calibration(slope, BELIEVED, bias, threshold) for label in layer if label not in old.calibration}
     kept = replace(
         manifest,
         calibration={**manifest.calibration, **known},

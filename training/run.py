@@ -7,7 +7,6 @@ import json
 import random
 import tempfile
 from collections.abc import Iterator, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -64,20 +63,15 @@ def run(
 def go_on(settings: Settings, start: Path, corpus: Corpus, rules: Rules, folder: Path, *, resume: bool, quiet: bool = False) -> Checkpoint:
     """Only the last stage, from a checkpoint or from a model folder, for the labels of the taxonomy at hand, new ones among them.
 
-    Whoever labelled the replayed cases did not know the new labels: those that the words of the taxonomy find there are left open.
+    Whoever labelled the replayed cases did not look for the new labels: there they are left open, neither learnt nor unlearnt.
     """
     kept = folder / "start"
     first = checkpoints.load(start) if checkpoints.is_saved(start) else restore(start, settings.objective, settings.dropout)
-    new = set(Labels.of(rules.taxonomy).multi) - set(first.labels.multi)
+    new = frozenset(Labels.of(rules.taxonomy).multi) - frozenset(first.labels.multi)
     if not (resume and checkpoints.is_saved(kept)):
         checkpoints.save(extend(first, Labels.of(rules.taxonomy)), kept)
-    replayed = [_open(case, new, rules) for case in corpus.broad] if new else corpus.broad
+    replayed = [replace(case, unasked=new) for case in corpus.broad]
     return real(settings, kept, corpus.real, replayed, rules, folder / "real", resume=resume, quiet=quiet)
-
-
-def _open(case: Case, new: AbstractSet[str], rules: Rules) -> Case:
-    said = rules.read(case.text)
-    return replace(case, unasked=frozenset(new & {score.id for score in (*said.scores, *said.triggers)}))
 
 
 def broad(settings: Settings, corpus: Corpus, rules: Rules, folder: Path, cache: Path | None, *, resume: bool, quiet: bool = False) -> Path:
