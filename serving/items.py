@@ -29,7 +29,7 @@ class Wrong:
 def envelope_of(body: bytes, settings: Settings) -> Envelope:
     try:
         # Not pydantic's parser: that one refuses the whole body for half of a surrogate pair in one item.
-        content = json.loads(body)
+        content = json.loads(body.decode("utf-8-sig"))  # only UTF-8: json would guess UTF-16 as well
     except (ValueError, RecursionError) as error:
         raise Refusal(400, "invalid_json", "the body is no JSON; send an object with «items», in UTF-8") from error
     envelope = Envelope.model_validate(content)

@@ -47,7 +47,7 @@ def _line(line: bytes, position: int, settings: Settings) -> Item | Wrong:
     if len(line) > settings.max_body_bytes:
         return Wrong(str(position), Error(code="body_too_large", message=f"the line is above {settings.max_body_bytes} bytes"))
     try:
-        return item_of(json.loads(line), position, settings)
+        return item_of(json.loads(line.decode("utf-8-sig")), position, settings)
     except (ValueError, RecursionError):
         return Wrong(str(position), Error(code="invalid_json", message="the line is no JSON; send an object with «text», in UTF-8"))
 
