@@ -31,7 +31,7 @@ class Settings(BaseSettings):
 
     threads: int = Field(default=0, ge=0, description="of the processor for the model; 0: all that this process may use")
     batch_tokens: int = Field(default=2048, ge=1, description="that are read together")
-    queue_tokens: int = Field(default=60_000, ge=1, description="that may wait; what comes then gets 429")
+    queue_tokens: int = Field(default=30_000, ge=1, description="that may wait; what comes then gets 429")
     deadline_seconds: float = Field(default=20, gt=0, description="for one request; a client may ask for less with X-Deadline-Ms")
     stall_seconds: float = Field(default=60, gt=0, description="after which a batch counts as hung, and the words answer for it")
     breaker_failures: int = Field(default=3, ge=1, description="batches in a row that may fail before the model is left alone")
