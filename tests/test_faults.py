@@ -116,12 +116,12 @@ def test_a_model_that_hangs_is_given_up_and_the_service_lives_on(tmp_path: Path)
 
 
 def test_a_deadline_is_kept(tmp_path: Path) -> None:
-    with served(tmp_path, "slow:1.5") as server:
+    with served(tmp_path, "slow:4") as server:
         server.wait("ready")
         start = time.perf_counter()
         late = server.classify(CRY, **{"x-deadline-ms": "300"})
         assert result(late) == {"engine": "keyword", "degraded": True, "degraded_reason": "model_timeout"}
-        assert time.perf_counter() - start < 1.4
+        assert time.perf_counter() - start < 3
         assert code(server.classify(CRY, engine="model", **{"x-deadline-ms": "300"})) == (504, "deadline_exceeded")
 
 
