@@ -10,6 +10,9 @@ BIN := $(VENV)/bin
 
 demo: $(VENV)/.demo
 	$(BIN)/otklik classify < data/samples/demo.txt
+	@mkdir -p build/demo
+	$(BIN)/otklik label data/samples/survey.csv -o build/demo/labelled.csv
+	$(BIN)/otklik report build/demo/labelled.csv -o build/demo/report.html --xlsx build/demo/numbers.xlsx
 
 test: $(VENV)/.dev check
 
@@ -30,7 +33,7 @@ $(VENV)/.python:
 	@touch $@
 
 $(VENV)/.demo: $(VENV)/.python pyproject.toml
-	$(BIN)/pip install --quiet --editable .
+	$(BIN)/pip install --quiet --editable '.[report]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.python pyproject.toml

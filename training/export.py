@@ -20,6 +20,7 @@ from otklik.nlp.pooling import pool
 from otklik.nlp.preprocess import Reader
 from otklik.nlp.runtime import ov
 from otklik.taxonomy.model import Taxonomy
+from otklik.training import checkpoint as checkpoints
 from otklik.training.base import Base, fresh
 from otklik.training.checkpoint import Checkpoint
 from otklik.training.dataset import Labels
@@ -95,6 +96,11 @@ def keep_calibration(folder: Path, manifest: Manifest, old: Manifest) -> None:
         review_below=old.review_below,
     )
     write_manifest(folder, kept)
+
+
+def opened(folder: Path, objective: Objective, dropout: float) -> Checkpoint:
+    """The network of a checkpoint, or of a model folder."""
+    return checkpoints.load(folder) if checkpoints.is_saved(folder) else restore(folder, objective, dropout)
 
 
 def restore(folder: Path, objective: Objective, dropout: float) -> Checkpoint:

@@ -153,7 +153,7 @@ def speed_command(
     engine: EngineOption = Engine.AUTO,
     model: ModelOption = None,
     checkpoint: Annotated[
-        Path | None, typer.Option(help="also time the plain pipeline of transformers, fp32, with this checkpoint")
+        Path | None, typer.Option(help="also time the plain pipeline of transformers, fp32, with this checkpoint or model folder")
     ] = None,
     words: Annotated[str, typer.Option(help="only texts of so many words, as 15-30")] = "1-100000",
     most: Annotated[int, typer.Option(help="at most so many texts", min=1)] = 100_000,
@@ -174,13 +174,16 @@ def speed_command(
         soft_wrap=True,
     )
     if checkpoint:
+        from otklik.training.export import opened  # noqa: PLC0415
+        from otklik.training.network import Objective  # noqa: PLC0415
         from otklik.training.rivals import pipeline_speed  # noqa: PLC0415
 
-        rate, latency = pipeline_speed(checkpoint, texts)
+        with told():
+            plain, rate = pipeline_speed(opened(checkpoint, Objective(0.0, 0.0, 0.0), 0.0), texts), found.texts / found.seconds
         console.print(
-            f"transformers pipeline, fp32: {rate:.0f} texts/s, one text {latency:.1f} ms; "
-            f"ratio {found.texts / found.seconds / rate:.1f} in texts/s, "
-            f"{latency / found.latency_ms:.1f} in latency; fp32 matrix product of this machine {matrix_rate():.0f} GFLOP/s",
+            f"transformers pipeline, fp32: {plain.as_it_comes:.0f} texts/s as it comes, {plain.batched:.0f} with batch_size=32, "
+            f"one text {plain.latency_ms:.1f} ms; ratios {rate / plain.as_it_comes:.1f}, {rate / plain.batched:.1f} in texts/s, "
+            f"{plain.latency_ms / found.latency_ms:.1f} in latency; fp32 matrix product of this machine {matrix_rate():.0f} GFLOP/s",
             highlight=False,
             soft_wrap=True,
         )

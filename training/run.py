@@ -20,7 +20,7 @@ from otklik.training.base import load_base
 from otklik.training.cases import Case, CasesError, Quote
 from otklik.training.checkpoint import Checkpoint
 from otklik.training.dataset import Collator, Labels, to_dataset
-from otklik.training.export import export, extend, restore
+from otklik.training.export import export, extend, opened
 from otklik.training.finetune import Settings, Stage, train
 from otklik.training.labels import digest
 from otklik.training.problems import TrainingError
@@ -66,7 +66,7 @@ def go_on(settings: Settings, start: Path, corpus: Corpus, rules: Rules, folder:
     Whoever labelled the replayed cases did not look for the new labels: there they are left open, neither learnt nor unlearnt.
     """
     kept = folder / "start"
-    first = checkpoints.load(start) if checkpoints.is_saved(start) else restore(start, settings.objective, settings.dropout)
+    first = opened(start, settings.objective, settings.dropout)
     new = frozenset(Labels.of(rules.taxonomy).multi) - frozenset(first.labels.multi)
     if not (resume and checkpoints.is_saved(kept)):
         checkpoints.save(extend(first, Labels.of(rules.taxonomy)), kept)
