@@ -134,7 +134,10 @@ class Guard:
             nonlocal started
             if refusal and not started:
                 return  # a route answers to a body that it could not read: the refusal below is the answer
-            started = True
+            if message["type"] == "http.response.start":
+                started = True
+                await send(message)  # a few bytes, which the server keeps until the body comes
+                return
             async with asyncio.timeout(self._seconds):
                 await send(message)
 
