@@ -97,9 +97,35 @@ def test_expected_error_by_hand() -> None:
     assert expected_error(np.array([1.0, 0.0]), np.array([1, 0])) == 0.0
 
 
-def test_the_rules_are_believed_for_a_label_too_rare_to_measure() -> None:
+def rare_few(*, wrong: int) -> list[Prediction]:
+    """Five cases of a rare label, and so many texts in which its rules fire in vain."""
     learnt = predictions(1)
-    few = [p for p in learnt if "rare" not in p.case.categories] + [p for p in learnt if "rare" in p.case.categories][:5]
+    vain = [p for p in learnt if "rare" not in p.case.categories and "rare" in p.rules][:wrong]
+    without = [p for p in learnt if "rare" not in p.case.categories and "rare" not in p.rules]
+    return [*without, *vain, *[p for p in learnt if "rare" in p.case.categories][:5]]
+
+
+def test_the_rules_are_believed_for_a_label_too_rare_to_measure() -> None:
+    few = rare_few(wrong=1)
     rare = calibrate(manifest(), few, few).calibration["rare"]
     assert expit(joined_logit(rare, -4.0, 1.0)) > rare.threshold
     assert expit(joined_logit(rare, -4.0, 0.0)) < rare.threshold
+
+
+def test_the_rules_of_a_rare_label_are_not_believed_where_they_were_seen_to_be_wrong() -> None:
+    few = rare_few(wrong=40)
+    rare = calibrate(manifest(), few, few).calibration["rare"]
+    assert expit(joined_logit(rare, -4.0, 1.0)) < rare.threshold
+
+
+def test_rules_that_are_right_get_more_weight_than_the_layer_gives_them() -> None:
+    learnt = predictions(2, 2000)
+    trusted = [Prediction(p.case, p.labels, p.sentiments, _right(p), p.known) for p in learnt]
+    found = calibrate(manifest(), trusted, trusted).calibration
+    assert found["common"].rule > found["rare"].rule
+
+
+def _right(prediction: Prediction) -> dict[str, float]:
+    """The rules of «common» as they should fire, those of the others as they do."""
+    others = {label: score for label, score in prediction.rules.items() if label != "common"}
+    return others | ({"common": 1.0} if "common" in prediction.case.categories else {})

@@ -21,7 +21,9 @@ from otklik.training.run import Prediction
 
 Array = np.ndarray[Any, Any]
 _SLOPE_PULL, _BIAS_PULL = 4.0, 0.1  # strength of the pull, in squared logits, of a label's slope towards 1 and its bias towards 0
+_RULE_PULL = 1.0  # the same of a label's weight of the rules towards its layer's
 _FEW = 30  # cases
+_SEEN = 5  # texts in which the rules of a rare label fired: enough to tell that they are wrong more often than right
 _PARTS = 5  # of the texts, for probabilities that are judged on others than they were fitted on
 _THRESHOLDS = np.round(np.arange(0.2, 0.62, 0.02), 2)
 _PULL = 30  # texts: a label with so many cases has half a word in its own threshold, the other half is the layer's
@@ -57,7 +59,7 @@ def calibrate(manifest: Manifest, predictions: Sequence[Prediction], untouched: 
     calibration: dict[str, Calibration] = {}
     for layer in (manifest.categories, manifest.triggers):
         common = _common(layer, untouched)
-        fitted = {label: _fit(label, predictions, common) for label in layer}
+        fitted = {label: _fit(label, predictions, untouched, common) for label in layer}
         calibration |= _thresholds(layer, fitted, predictions)
     bias = _sentiment_bias(manifest.sentiments, predictions)
     changed = replace(
@@ -101,23 +103,39 @@ def _common(layer: Sequence[str], predictions: Sequence[Prediction]) -> Calibrat
     return Calibration(slope, max(rule, 0.0), bias, 0.5)
 
 
-def _fit(label: str, predictions: Sequence[Prediction], common: Calibration) -> Calibration:
+def _fit(label: str, predictions: Sequence[Prediction], untouched: Sequence[Prediction], common: Calibration) -> Calibration:
     """Platt scaling (1999), pulled towards the plain logit where cases are few.
 
-    The weight of the rules stays that of the layer: most of the texts are those that the phrases were chosen by, where rules look too good.
-    A label with fewer than `_FEW` cases cannot be measured here: it takes the calibration of the layer, and where the rules fire for it,
-    they are believed, for a situation that is missed costs more than one that is looked at in vain.
+    How far the rules of a label are trusted is measured on ``untouched`` alone, elsewhere they look too good: its own weight, pulled
+    towards the layer's. A label with fewer than `_FEW` cases cannot be measured: it takes the calibration of the layer, and where the
+    rules fire for it they are believed, for a situation that is missed costs more than one that is looked at in vain; unless they were
+    seen to be wrong more often than right.
     """
     logits, rules, truth = _columns(label, predictions)
+    _, fired, right = _columns(label, untouched)
     if truth.sum() < _FEW:
-        return replace(common, rule=BELIEVED)
+        wrong = fired.astype(bool).sum() >= _SEEN and right[fired > 0].mean() < 0.5
+        return common if wrong else replace(common, rule=BELIEVED)
+    weight = _rule(label, untouched, common) if right.sum() >= _FEW else common.rule
 
     def loss(w: Array) -> float:
         pull = _SLOPE_PULL * (w[0] - 1) ** 2 + _BIAS_PULL * w[1] ** 2
-        return _loss(w[0] * logits + common.rule * rules + w[1], truth) + float(pull)
+        return _loss(w[0] * logits + weight * rules + w[1], truth) + float(pull)
 
     slope, bias = (round(float(value), 4) for value in minimize(loss, np.array([1.0, 0.0]), method="BFGS").x)
-    return Calibration(max(slope, 0.0), common.rule, bias, 0.5)
+    return Calibration(max(slope, 0.0), weight, bias, 0.5)
+
+
+def _rule(label: str, untouched: Sequence[Prediction], common: Calibration) -> float:
+    """Weight of a label's rules beside its logit."""
+    logits, rules, truth = _columns(label, untouched)
+
+    def loss(w: Array) -> float:
+        pull = _SLOPE_PULL * (w[0] - 1) ** 2 + _RULE_PULL * (w[1] - common.rule) ** 2 + _BIAS_PULL * w[2] ** 2
+        return _loss(w[0] * logits + w[1] * rules + w[2], truth) + float(pull)
+
+    found = minimize(loss, np.array([1.0, common.rule, 0.0]), method="BFGS").x
+    return max(round(float(found[1]), 4), 0.0)
 
 
 def probabilities(label: str, calibration: Calibration, predictions: Sequence[Prediction]) -> Array:

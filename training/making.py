@@ -154,11 +154,35 @@ def export_command(
             )
 
 
+@app.command("predict")
+def predict_command(
+    model: Annotated[Path, typer.Argument(help="model folder")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="file of predictions to write")],
+    real: RealOption = [],  # noqa: B006  typer copies it
+    labels: Annotated[list[Path], typer.Option(help="labels without texts")] = [],  # noqa: B006
+    texts: TextsOption = None,
+    taxonomy: TaxonomyOption = DEFAULT,
+) -> None:
+    """What a model says of cases that it has not learnt: for its calibration by fresh ones."""
+    from otklik.nlp.classifier import Classifier  # noqa: PLC0415
+    from otklik.training.run import predict_with, write_predictions  # noqa: PLC0415
+
+    with told():
+        loaded = load_taxonomy(taxonomy)
+        at_hand = texts_of(texts or [])
+        cases = [case for path in real for case in read_cases(path, loaded)]
+        cases += [case for path in labels for case in join(path, at_hand, loaded)[0]]
+        write_predictions(out, list(predict_with(Classifier(model), cases, Rules(loaded))))
+    console.print(f"{out}: {len(cases)} texts", highlight=False)
+
+
 @app.command("calibrate")
 def calibrate_command(
     model: Annotated[Path, typer.Argument(help="model folder; its manifest is written anew")],
-    predictions: Annotated[Path, typer.Option(help="predictions.jsonl of cross-validate")],
-    dev: Annotated[Path, typer.Option(help="labelled cases that the rules were not written by, in the cross-validation too")],
+    predictions: Annotated[Path, typer.Option(help="what cross-validate or predict wrote")],
+    dev: Annotated[
+        Path | None, typer.Option(help="those of the cases that the rules were not written by; left out: all of the predictions")
+    ] = None,
     json_path: JsonOption = None,
     taxonomy: TaxonomyOption = DEFAULT,
 ) -> None:
@@ -168,10 +192,8 @@ def calibrate_command(
     from otklik.training.run import read_predictions  # noqa: PLC0415
 
     with told():
-        loaded = load_taxonomy(taxonomy)
-        cases = read_cases(dev, loaded)
-        own = {digest(case.text) for case in cases}
         found = read_predictions(predictions)
+        own = {digest(case.text) for case in read_cases(dev, load_taxonomy(taxonomy))} if dev else {p.case.id for p in found}
         untouched = [prediction for prediction in found if prediction.case.id in own]
         before = read_manifest(model)
         shown = doubt(before, found, untouched)
