@@ -161,7 +161,8 @@ def _add_routes(app: FastAPI, settings: Settings, gate: Gate, metrics: Metrics) 
 
         It waits for room instead of refusing. Read while you send: a client that does not is stopped by back-pressure and then cut off.
         """
-        return Duplex(streamed(request, app.state.answerer, options, settings, gate, metrics), media_type=_NDJSON)
+        lines = streamed(request, app.state.answerer, options, settings, gate, metrics)
+        return Duplex(lines, _NDJSON, metrics.disconnects.inc)
 
     @app.get(
         "/v1/taxonomy",

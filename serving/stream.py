@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from fastapi import Request
 from fastapi.responses import StreamingResponse
@@ -55,9 +54,16 @@ def _line(line: bytes, position: int, settings: Settings) -> Item | Wrong:
 class Duplex(StreamingResponse):
     """Sends while the body still comes. The usual one listens for the end of the connection, and so would swallow the body."""
 
+    def __init__(self, lines: AsyncIterator[bytes], media_type: str, gone: Callable[[], None]) -> None:
+        """``gone`` is called when the client went away before its body was whole."""
+        super().__init__(lines, media_type=media_type)
+        self._gone = gone
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
-        with suppress(ClientDisconnect):
+        try:
             await self.stream_response(send)
+        except ClientDisconnect:
+            self._gone()
 
 
 async def _lines(request: Request, most: int) -> AsyncIterator[list[bytes]]:

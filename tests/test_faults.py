@@ -156,6 +156,17 @@ def test_a_client_that_goes_away_frees_its_place(tmp_path: Path) -> None:
         assert server.metric("otklik_disconnects_total") == 1
 
 
+def test_a_stream_that_is_cut_off_is_counted(tmp_path: Path) -> None:
+    head = "POST /v1/classify/stream?engine=keyword HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n"
+    with served(tmp_path) as server:
+        with socket.create_connection(("127.0.0.1", int(server.url.rsplit(":", 1)[1]))) as gone:
+            gone.sendall(head.encode() + b'{"text": "a"}\n')
+        until = time.perf_counter() + 10
+        while not server.metric("otklik_disconnects_total") and time.perf_counter() < until:
+            time.sleep(0.1)
+        assert server.metric("otklik_disconnects_total") == 1
+
+
 async def _load(url: str, seconds: float, clients: int) -> Counter[str]:
     """Statuses of all that was sent; «refused» where no connection was made, «lost» where one broke without an answer."""
     found: Counter[str] = Counter()
