@@ -74,9 +74,12 @@ class Load:
         self.answers: Counter[str] = Counter()
         self.seconds: list[float] = []
 
-    async def one(self) -> None:
-        body = self._bodies[self._next % len(self._bodies)]
+    def body(self) -> bytes:
         self._next += 1
+        return self._bodies[(self._next - 1) % len(self._bodies)]
+
+    async def one(self) -> None:
+        body = self.body()
         self.sent += 1
         start = time.perf_counter()
         try:
@@ -93,6 +96,18 @@ class Load:
         return Measured(name, self.sent, dict(self.answers), len(self.seconds) / seconds, float(p50), float(p95), float(p99))
 
 
+class Fresh(Load):
+    """Words that were never seen before, and so cost more than real ones: nothing about them is remembered."""
+
+    letters = "абвгдежзиклмнопрстуфхцчшыэюя"
+    generator = random.Random(2)
+
+    def body(self) -> bytes:
+        count = self.generator.choice(WORDS)
+        words = ("".join(self.generator.choices(self.letters, k=self.generator.randint(2, 11))) for _ in range(count))
+        return json.dumps({"items": [{"text": " ".join(words)}]}).encode()
+
+
 @contextlib.asynccontextmanager
 async def session() -> Any:
     connector = aiohttp.TCPConnector(limit=0)
@@ -100,16 +115,16 @@ async def session() -> Any:
         yield opened
 
 
-async def closed(url: str, texts: Sequence[str], clients: int, seconds: float) -> Measured:
+async def closed(url: str, texts: Sequence[str], clients: int, seconds: float, kind: type[Load] = Load) -> Measured:
     async with session() as opened:
 
         async def client(load: Load, until: float) -> None:
             while time.perf_counter() < until:
                 await load.one()
 
-        warm = Load(opened, url, texts)
+        warm = kind(opened, url, texts)
         await asyncio.gather(*(client(warm, time.perf_counter() + WARM) for _ in range(clients)))
-        load = Load(opened, url, texts)
+        load = kind(opened, url, texts)
         start = time.perf_counter()
         await asyncio.gather(*(client(load, start + seconds) for _ in range(clients)))
         return load.measured(f"closed, {clients} clients", time.perf_counter() - start)
@@ -184,24 +199,17 @@ async def soak(url: str, process: int, rate: float, minutes: float) -> dict[str,
     def memory() -> float:
         return int(Path(f"/proc/{process}/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
-    generator = random.Random(2)
-    letters = "абвгдежзиклмнопрстуфхцчшыэюя"
-
-    def text() -> str:
-        return " ".join("".join(generator.choices(letters, k=generator.randint(2, 11))) for _ in range(generator.randint(7, 39)))
-
     memories = {0.0: memory()}
     async with session() as opened:
-        load = Load(opened, url, [""])
+        load, moments = Fresh(opened, url, []), random.Random(1)
         start = time.perf_counter()
         due, minute, tasks = start, 1, set()
         while due < start + minutes * 60:
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            load._bodies = [json.dumps({"items": [{"text": text()}]}).encode()]
             task = asyncio.create_task(load.one())
             tasks.add(task)
             task.add_done_callback(tasks.discard)
-            due += generator.expovariate(rate)
+            due += moments.expovariate(rate)
             if time.perf_counter() > start + minute * 60:
                 memories[float(minute)] = memory()
                 minute += 1
@@ -227,7 +235,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, served(Path(folder)) as server:
         server.wait("ready")
         if arguments.soak:
-            capacity = asyncio.run(closed(server.url, read, 64, arguments.seconds)).texts_a_second
+            capacity = asyncio.run(closed(server.url, [], 64, arguments.seconds, Fresh)).texts_a_second
             found["soak"] = asyncio.run(soak(server.url, server.process.pid, 0.8 * capacity, arguments.soak))
             OUT.print_json(json.dumps(found))
         else:
