@@ -31,6 +31,15 @@ class Asked:
     restart: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Who shares the work. ``workers``: None for as many as there is room for. ``address``: None to start a Ray on this machine."""
+
+    workers: int | None = None
+    threads: int = 1  # of each worker's model
+    address: str | None = None
+
+
 def can_label(path: Path) -> bool:
     """By the ending of the name."""
     return path.suffix.lower() in (*SUFFIXES, *_LINES)
