@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import codecs
 import csv
-import io
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from charset_normalizer import from_bytes
 
@@ -78,7 +77,7 @@ class Delimited:
         with self._open() as lines:
             yield from self._parsed(lines)
 
-    def _parsed(self, lines: io.TextIOWrapper, mark: int = 0) -> Iterator[list[str]]:
+    def _parsed(self, lines: IO[str], mark: int = 0) -> Iterator[list[str]]:
         """Rows from a mark on. While one is yielded, ``lines`` stands at the start of the next."""
         csv.field_size_limit(2**31 - 1)
         lines.seek(mark)
@@ -115,7 +114,7 @@ class Delimited:
         except UnicodeError as error:
             raise self._undecodable(1) from error
 
-    def _open(self) -> io.TextIOWrapper:
+    def _open(self) -> IO[str]:
         return self._path.open(encoding=self._encoding, newline="")
 
     def _undecodable(self, line: int) -> TableError:

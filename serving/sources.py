@@ -56,14 +56,16 @@ class _Parquet:
 
     def read(self, mark: int, rows: int) -> Any:
         with self.blob.open("rb") as opened, pq.ParquetFile(opened) as file:
-            groups, first, start = [], 0, 0
+            groups: list[int] = []
+            first = start = 0
             for group in range(file.num_row_groups):
                 after = first + file.metadata.row_group(group).num_rows
                 if first < mark + rows and after > mark:
                     start = start if groups else first
                     groups.append(group)
                 first = after
-            batches, skipped = [], mark - start
+            batches: list[Any] = []
+            skipped = mark - start
             for batch in file.iter_batches(row_groups=groups) if rows else ():
                 if skipped < batch.num_rows:
                     batches.append(batch.slice(skipped, rows - sum(part.num_rows for part in batches)))
