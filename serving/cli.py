@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 from pydantic import ValidationError
@@ -27,7 +27,7 @@ from otklik.nlp.morphology import Morphology
 from otklik.nlp.vocabulary import VocabularyError
 from otklik.serving import keys
 from otklik.serving.keys import KeysError
-from otklik.serving.label import Asked, LabelError, can_label, label_file
+from otklik.serving.label import Asked, Cluster, LabelError, can_label, label_file
 from otklik.serving.labeller import Labeller, Row, Summary, whole_or_nothing
 from otklik.serving.schemas import ClassifyResponse, Result
 from otklik.serving.settings import Settings
@@ -56,6 +56,12 @@ class Engine(StrEnum):
     AUTO = "auto"
     MODEL = "model"
     KEYWORD = "keyword"
+
+
+class ClusterEngine(StrEnum):
+    """Who shares the work out."""
+
+    RAY = "ray"
 
 
 TaxonomyOption = Annotated[str | None, typer.Option("--taxonomy", help="версия или файл таксономии; иначе OTKLIK_TAXONOMY")]
@@ -90,8 +96,8 @@ def classify(
 
 @app.command()
 def label(
-    source: Annotated[Path, typer.Argument(help="файл .csv, .tsv, .xlsx, .parquet, .jsonl, папка с ними или «-»: стандартный ввод")],
-    target: Annotated[Path, typer.Option("-o", "--output", help="куда записать ответ: файл, для папки — папка")],
+    source: Annotated[str, typer.Argument(help="файл .csv, .tsv, .xlsx, .parquet, .jsonl, папка с ними или «-»: стандартный ввод")],
+    target: Annotated[str, typer.Option("-o", "--output", help="куда записать ответ: файл, для папки — папка")],
     engine: EngineOption = Engine.AUTO,
     taxonomy: TaxonomyOption = None,
     model: ModelOption = None,
@@ -104,16 +110,32 @@ def label(
     wide: Annotated[bool, typer.Option("--wide", help="ещё и столбец с 0 и 1 для каждой причины")] = False,
     mask: Annotated[bool, typer.Option("--mask", help="скрыть телефоны, имена, номера в цитатах (намного медленнее)")] = False,
     restart: Annotated[bool, typer.Option("--restart", help="начать заново, а не с места остановки")] = False,
+    threads: Annotated[int, typer.Option(min=0, help="ядер для модели (на кластере — у каждого рабочего, иначе 1); 0 — все")] = 0,
+    engine_cluster: Annotated[
+        ClusterEngine | None,
+        typer.Option(help="разметить многими процессами или машинами: папка, файл, s3://, gs://, hdfs:// → папка с Parquet"),
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="рабочих процессов на кластере; иначе сколько поместится")] = None,
+    address: Annotated[str | None, typer.Option(help="узел:порт кластера Ray; иначе он запускается на этой машине")] = None,
 ) -> None:
     """Разметить файл: те же строки и столбцы, справа — причины, тональность, срочность. Прерванный запуск продолжается той же командой."""
-    labeller = Labeller(_analyzer(taxonomy, engine, model), Masker(Morphology()) if mask else None, engine.value)
     asked = Asked(text_column, score_column, Layout(encoding, delimiter, sheet, header_row), wide, restart)
+    if engine_cluster:
+        if source == "-" or sheet or header_row:
+            _stop("bad_options: на кластере размечаются файлы CSV, Parquet и JSONL: без «-», --sheet и --header-row")
+        _label_on_cluster(source, target, asked, engine, taxonomy, model, mask, Cluster(workers, threads or 1, address))
+        return
+    if workers or address:
+        _stop("bad_options: --workers и --address действуют вместе с --engine-cluster ray")
+    labeller = Labeller(_analyzer(taxonomy, engine, model, threads), Masker(Morphology()) if mask else None, engine.value)
     failed = 0
     try:
-        with _spooled(source) as given:
-            for one, out_ in _files(given, source, target):
+        with _spooled(Path(source)) as given:
+            for one, out_ in _files(given, Path(source), Path(target)):
                 try:
-                    _tell(_labelled(one, out_, labeller, asked), out_, labeller.taxonomy)
+                    with _bar(one.name) as told:
+                        summary = label_file(one, out_, labeller, asked, told)
+                    _tell(summary, out_, labeller.taxonomy)
                 except LabelError as error:
                     if given.is_file():
                         raise
@@ -125,7 +147,38 @@ def label(
         _stop(f"не размечено файлов: {failed}; исправьте их и запустите команду ещё раз")
 
 
-def _labelled(source: Path, target: Path, labeller: Labeller, asked: Asked) -> Summary:
+def _label_on_cluster(
+    source: str,
+    target: str,
+    asked: Asked,
+    engine: Engine,
+    taxonomy: str | None,
+    model: Path | None,
+    mask: bool,
+    cluster: Cluster,
+) -> None:
+    try:
+        from otklik.serving.cluster import label_on_cluster  # noqa: PLC0415  ray takes seconds
+    except ImportError as error:
+        _stop(f"no_ray: нет библиотеки {error.name}; для кластера установите дополнение: pip install 'otklik[cluster]'")
+    from otklik.serving.worker import Recipe  # noqa: PLC0415
+
+    analyzer = _analyzer(taxonomy, engine, model, 1)  # told here what cannot be used, and who answers: not by each worker for itself
+    folder = model or _settings().model
+    chosen: Literal["model", "keyword"] = "model" if analyzer.engine == "model" else "keyword"
+    recipe = Recipe(analyzer.taxonomy, folder.resolve() if folder else None, chosen, analyzer.version(chosen), mask)
+    del analyzer
+    try:
+        with _bar(source) as told:
+            summary = label_on_cluster(source, target, recipe, asked, cluster, told)
+    except LabelError as error:
+        _stop(f"{error.code}: {error}")
+    _tell(summary, target, recipe.taxonomy)
+
+
+@contextmanager
+def _bar(title: str) -> Iterator[Callable[[int, int | None], None]]:
+    """Shows the progress while the context lasts; what it gives is told of the rows done, and of how many there are."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -134,13 +187,13 @@ def _labelled(source: Path, target: Path, labeller: Labeller, asked: Asked) -> S
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=errors, transient=True) as bar:
-        task = bar.add_task(source.name, total=None, rate="")
+        task = bar.add_task(title, total=None, rate="")
 
         def told(done: int, total: int | None) -> None:
             speed = bar.tasks[task].speed
             bar.update(task, completed=done, total=total, rate=f"{speed:.0f} строк/с" if speed else "")
 
-        return label_file(source, target, labeller, asked, told)
+        yield told
 
 
 @contextmanager
@@ -387,14 +440,14 @@ def _build(taxonomy: Taxonomy) -> Analyzer:
         _stop(str(error))
 
 
-def _analyzer(taxonomy: str | None, engine: Engine, model: Path | None) -> Analyzer:
+def _analyzer(taxonomy: str | None, engine: Engine, model: Path | None, threads: int = 0) -> Analyzer:
     """With the model where it is wanted and can be used; ``auto`` goes on without it and says so."""
     settings = _settings()
     loaded = _load(taxonomy or settings.taxonomy)
     if engine is Engine.KEYWORD:
         return _build(loaded)
     try:
-        analyzer = load_analyzer(loaded, model or settings.model)
+        analyzer = load_analyzer(loaded, model or settings.model, threads)
     except VocabularyError as error:
         _stop(str(error))
     except ArtefactError as error:
@@ -450,7 +503,7 @@ def _quotes(texts: list[str]) -> str:
     return "".join(f"\n«{text}»" for text in dict.fromkeys(texts))
 
 
-def _tell(summary: Summary, target: Path, taxonomy: Taxonomy) -> None:
+def _tell(summary: Summary, target: object, taxonomy: Taxonomy) -> None:
     for note in summary.notes:
         errors.print(note, markup=False, soft_wrap=True)
     odd = {"пустых": summary.empty, "повторов": summary.repeated, "без слов": summary.wordless, "с ошибкой": summary.errors}

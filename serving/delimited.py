@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import codecs
 import csv
-import io
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
 
 from charset_normalizer import from_bytes
 
 from otklik.serving.tables import Layout, TableError, safe
+
+if TYPE_CHECKING:
+    from otklik.serving.store import Blob
 
 _SAMPLE = 1 << 20  # bytes that tell the encoding
 _DELIMITERS = ";,\t|"
@@ -23,7 +26,7 @@ _ENOUGH = 64  # bytes to tell old encodings apart
 class Delimited:
     """CSV and its kin. Written in UTF-8 with a mark at the start, as Russian Excel wants it, with the separator of the source."""
 
-    def __init__(self, path: Path, layout: Layout) -> None:
+    def __init__(self, path: Path | Blob, layout: Layout) -> None:
         self._path = path
         self._encoding = layout.encoding or _encoding(path)
         try:
@@ -52,20 +55,44 @@ class Delimited:
                 padding = [""] * (len(self.columns) - len(row))
                 writer.writerow([*row, *padding, *(safe(cell) if isinstance(cell, str) else cell for cell in more)])
 
-    def _rows(self) -> Iterator[list[str]]:
-        csv.field_size_limit(2**31 - 1)
+    def marks(self, step: int) -> tuple[list[int], int]:
+        """Where every ``step``-th row begins, for `rows_at`, and how many rows there are. Raises `TableError` for a row without columns."""
+        found, count = [0], 0
         with self._open() as lines:
-            reader = csv.reader(lines, delimiter=self._delimiter, strict=True)
-            try:
+            for count, row in enumerate(self._parsed(lines), start=1):
+                if any(row[len(self.columns) :]):
+                    message = f"{self._path}: в строке {count} под заголовком больше ячеек, чем столбцов; проверьте разделитель и кавычки"
+                    raise TableError("broken_csv", message)
+                if not count % step:
+                    found.append(lines.tell())
+        return found, count
+
+    def rows_at(self, mark: int, count: int) -> list[list[str]]:
+        """So many rows from a mark on, each as wide as the header."""
+        width = len(self.columns)
+        with self._open() as lines:
+            return [[*row, *[""] * (width - len(row))][:width] for row in islice(self._parsed(lines, mark), count)]
+
+    def _rows(self) -> Iterator[list[str]]:
+        with self._open() as lines:
+            yield from self._parsed(lines)
+
+    def _parsed(self, lines: IO[str], mark: int = 0) -> Iterator[list[str]]:
+        """Rows from a mark on. While one is yielded, ``lines`` stands at the start of the next."""
+        csv.field_size_limit(2**31 - 1)
+        lines.seek(mark)
+        reader = csv.reader(iter(lines.readline, ""), delimiter=self._delimiter, strict=True)  # a file that is iterated cannot tell()
+        try:
+            if not mark:
                 next(reader)
-                for row in reader:
-                    if row:  # an empty line is no row
-                        yield row
-            except csv.Error as error:
-                message = f"{self._path}:{reader.line_num}: таблица нарушена ({error}); проверьте кавычки в этой строке"
-                raise TableError("broken_csv", message) from error
-            except UnicodeDecodeError as error:
-                raise self._undecodable(reader.line_num) from error
+            for row in reader:
+                if row:  # an empty line is no row
+                    yield row
+        except csv.Error as error:
+            message = f"{self._path}:{reader.line_num}: таблица нарушена ({error}); проверьте кавычки в этой строке"
+            raise TableError("broken_csv", message) from error
+        except UnicodeDecodeError as error:
+            raise self._undecodable(reader.line_num) from error
 
     def _header(self) -> list[str]:
         csv.field_size_limit(2**31 - 1)
@@ -87,7 +114,7 @@ class Delimited:
         except UnicodeError as error:
             raise self._undecodable(1) from error
 
-    def _open(self) -> io.TextIOWrapper:
+    def _open(self) -> IO[str]:
         return self._path.open(encoding=self._encoding, newline="")
 
     def _undecodable(self, line: int) -> TableError:
@@ -101,7 +128,7 @@ class Delimited:
 _DELIMITER_NAMES = {"\t": "табуляция", ";": "«;»", ",": "«,»", "|": "«|»"}
 
 
-def _encoding(path: Path) -> str:
+def _encoding(path: Path | Blob) -> str:
     """By its mark; else UTF-8 if all of it is; else what charset-normalizer makes of the beginning."""
     with path.open("rb") as opened:
         sample = opened.read(_SAMPLE)
@@ -124,7 +151,7 @@ def _encoding(path: Path) -> str:
     return "utf-8"
 
 
-def _delimiter(sample: str, path: Path) -> str:
+def _delimiter(sample: str, path: Path | Blob) -> str:
     if path.suffix.lower() == ".tsv":
         return "\t"
     header = sample.split("\n", 1)[0]
@@ -136,6 +163,6 @@ def _delimiter(sample: str, path: Path) -> str:
     return found if found and found in header else max(_DELIMITERS, key=header.count)
 
 
-def _count(path: Path, newline: bytes) -> int:
+def _count(path: Path | Blob, newline: bytes) -> int:
     with path.open("rb") as opened:
         return sum(piece.count(newline) for piece in iter(lambda: opened.read(_SAMPLE), b""))

@@ -21,9 +21,9 @@ from otklik.serving.journal import Journal
 from otklik.serving.schemas import Options, Passage, Result
 from otklik.taxonomy.model import Taxonomy
 
-_BATCH = 256  # rows that the model reads together
+BATCH = 256  # rows that the model reads together
 _AHEAD = 3  # batches in work: the rules of one are applied while the network reads another
-_READERS = 2
+READERS = 2
 _FORMAT = 1  # of the journal
 
 T = TypeVar("T")
@@ -90,8 +90,8 @@ def run(
         summary.notes.append(f"продолжено со строки {journal.done + 1}")
     told(journal.done)
     waiting: deque[Future[list[str]]] = deque()
-    with ThreadPoolExecutor(_READERS) as pool:
-        for part in batched(islice(rows, journal.done, None), _BATCH):
+    with ThreadPoolExecutor(READERS) as pool:
+        for part in batched(islice(rows, journal.done, None), BATCH):
             waiting.append(pool.submit(answer, part))
             if len(waiting) >= _AHEAD:
                 journal.add(waiting.popleft().result())

@@ -33,19 +33,21 @@ class Parquet:
 
     def write(self, target: Path, added: Sequence[str], cells: Iterable[Sequence[Any]], text: int) -> None:  # noqa: ARG002
         """Batch by batch."""
-        import pyarrow as pa  # noqa: PLC0415  a large library that only this format wants
-
         rest = iter(cells)
-        schema = self._file.schema_arrow
-        for name in added:
-            schema = schema.append(pa.field(name, pa.string() if not name.startswith("0/1 ") else pa.int8()))
+        schema = widened(self._file.schema_arrow.empty_table(), added, []).schema
         with self._arrow.ParquetWriter(target, schema) as writer:
             for batch in self._file.iter_batches(_ROWS):
-                more = [next(rest) for _ in range(batch.num_rows)]
-                columns = [*batch.columns]
-                for place, name in enumerate(added):
-                    columns.append(pa.array([row[place] for row in more], schema.field(name).type))
-                writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
+                writer.write_batch(widened(batch, added, [next(rest) for _ in range(batch.num_rows)]))
+
+
+def widened(rows: Any, added: Sequence[str], cells: Sequence[Sequence[Any]]) -> Any:
+    """A table or a batch of arrow with further columns at its right: words, and 0 or 1 where the name begins with «0/1»."""
+    import pyarrow as pa  # noqa: PLC0415  a large library that only this format wants
+
+    for place, name in enumerate(added):
+        kind = pa.int8() if name.startswith("0/1 ") else pa.string()
+        rows = rows.append_column(pa.field(name, kind), pa.array([row[place] for row in cells], kind))
+    return rows
 
 
 def _arrow(path: Path) -> Any:

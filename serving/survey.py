@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from otklik.serving.cells import READABLE, TECHNICAL
 from otklik.serving.find import as_date
-from otklik.serving.label import READABLE, TECHNICAL
 from otklik.serving.labeller import number_of
 from otklik.serving.tables import Table, TableError, as_text, find_columns
 

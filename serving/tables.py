@@ -31,15 +31,20 @@ class Layout:
     header_row: int | None = None  # counted from 1, as Excel does
 
 
-class Table(Protocol):
-    """``notes`` tell the analyst what was found out; ``total`` is the number of rows, where it is known or can be estimated."""
+class Rows(Protocol):
+    """What tells which column is what, and what is labelled."""
 
     columns: list[str]
-    notes: list[str]
-    total: int | None
 
     def read(self, places: Sequence[int]) -> Iterator[tuple[Any, ...]]:
         """The cells of these columns, row by row; an absent one is None."""
+
+
+class Table(Rows, Protocol):
+    """``notes`` tell the analyst what was found out; ``total`` is the number of rows, where it is known or can be estimated."""
+
+    notes: list[str]
+    total: int | None
 
     def write(self, target: Path, added: Sequence[str], cells: Iterable[Sequence[Any]], text: int) -> None:
         """All rows with further cells. ``text`` is the column that holds customers' words."""

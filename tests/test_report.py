@@ -18,8 +18,9 @@ from otklik.nlp.masking import Masker
 from otklik.nlp.morphology import Morphology
 from otklik.nlp.preprocess import Reader
 from otklik.serving import insight
+from otklik.serving.cells import TECHNICAL
 from otklik.serving.cli import app
-from otklik.serving.label import TECHNICAL, label_file
+from otklik.serving.label import label_file
 from otklik.serving.labeller import Labeller
 from otklik.serving.page import render
 from otklik.serving.phrases import grown, read_phrases

@@ -23,8 +23,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from otklik.nlp.analyzer import Analyzer
+from otklik.serving.cells import READABLE, TECHNICAL
 from otklik.serving.journal import Busy, Journal
-from otklik.serving.label import READABLE, TECHNICAL, Asked, LabelError, label_file
+from otklik.serving.label import Asked, LabelError, label_file
 from otklik.serving.labeller import Labeller
 from otklik.serving.tables import Layout, open_table
 
