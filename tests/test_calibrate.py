@@ -129,3 +129,13 @@ def _right(prediction: Prediction) -> dict[str, float]:
     """The rules of «common» as they should fire, those of the others as they do."""
     others = {label: score for label, score in prediction.rules.items() if label != "common"}
     return others | ({"common": 1.0} if "common" in prediction.case.categories else {})
+
+
+def test_one_layer_can_be_calibrated_alone() -> None:
+    learnt = predictions(3)
+    before = calibrate(manifest(), learnt, learnt)
+    after = calibrate(before, predictions(4), predictions(4), ("triggers",))
+    assert after.calibration["cry"] != before.calibration["cry"]
+    assert after.calibration["common"] == before.calibration["common"]
+    assert (after.review_below, after.sentiment_bias) == (before.review_below, before.sentiment_bias)
+    assert after.version != before.version

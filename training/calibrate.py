@@ -48,30 +48,43 @@ class Doubt:
     risk: dict[float, float]
 
 
-def calibrate(manifest: Manifest, predictions: Sequence[Prediction], untouched: Sequence[Prediction]) -> Manifest:
-    """The manifest with everything that depends on probabilities.
+LAYERS = ("categories", "triggers", "sentiment")
+
+
+def calibrate(
+    manifest: Manifest, predictions: Sequence[Prediction], untouched: Sequence[Prediction], layers: Sequence[str] = LAYERS
+) -> Manifest:
+    """The manifest with everything that depends on probabilities, of those ``layers``; the others stay as they are.
 
     ``predictions``: texts read by models that had not learnt them. ``untouched``: those of them that the words of the rules were not
     chosen by either; how far the rules can be trusted is measured there. Raises `TrainingError` where a layer has no text to learn from.
     """
     if not predictions or not untouched:
         raise TrainingError("calibration needs predictions, and some on texts that the rules were not written by")
-    calibration: dict[str, Calibration] = {}
-    for layer in (manifest.categories, manifest.triggers):
+    calibration = dict(manifest.calibration)
+    for layer in (getattr(manifest, name) for name in ("categories", "triggers") if name in layers):
         common = _common(layer, untouched)
         fitted = {label: _fit(label, predictions, untouched, common) for label in layer}
         calibration |= _thresholds(layer, fitted, predictions)
-    bias = _sentiment_bias(manifest.sentiments, predictions)
+    bias, temperature = dict(manifest.sentiment_bias), manifest.sentiment_temperature
+    if "sentiment" in layers:
+        bias = _sentiment_bias(manifest.sentiments, predictions)
+        temperature = _temperature(manifest.sentiments, bias, predictions)
     changed = replace(
         manifest,
         version=_version(manifest, calibration, bias),
         calibration=calibration,
         sentiment_bias=bias,
-        sentiment_temperature=_temperature(manifest.sentiments, bias, predictions),
-        unusual_below=round(float(np.quantile([p.known for p in predictions if p.known is not None] or [0.0], 0.01)), 3),
+        sentiment_temperature=temperature,
     )
+    if "categories" not in layers:
+        return changed
     margins = [margin(changed, prediction) for prediction in predictions]
-    return replace(changed, review_below=round(float(np.quantile(margins, REVIEWED)), 4))
+    return replace(
+        changed,
+        unusual_below=round(float(np.quantile([p.known for p in predictions if p.known is not None] or [0.0], 0.01)), 3),
+        review_below=round(float(np.quantile(margins, REVIEWED)), 4),
+    )
 
 
 def _version(manifest: Manifest, calibration: Mapping[str, Calibration], bias: Mapping[str, float]) -> str:
@@ -213,20 +226,20 @@ def margin(manifest: Manifest, prediction: Prediction) -> float:
 
 
 def out_of_part(
-    before: Manifest, predictions: Sequence[Prediction], untouched: Sequence[Prediction]
+    before: Manifest, predictions: Sequence[Prediction], untouched: Sequence[Prediction], layers: Sequence[str] = LAYERS
 ) -> Iterator[tuple[Manifest, list[Prediction]]]:
     """Parts of the texts, each with a calibration that was fitted on the others; together all of them, in another order."""
     allowed = {prediction.case.id for prediction in untouched}
     for part in range(_PARTS):
         inside = [p for number, p in enumerate(predictions) if number % _PARTS != part]
         outside = [p for number, p in enumerate(predictions) if number % _PARTS == part]
-        yield calibrate(before, inside, [p for p in inside if p.case.id in allowed]), outside
+        yield calibrate(before, inside, [p for p in inside if p.case.id in allowed], layers), outside
 
 
-def doubt(before: Manifest, predictions: Sequence[Prediction], untouched: Sequence[Prediction]) -> Doubt:
+def doubt(before: Manifest, predictions: Sequence[Prediction], untouched: Sequence[Prediction], layers: Sequence[str] = LAYERS) -> Doubt:
     """How honest the probabilities are, on texts that they were not fitted on."""
     labels, sentiments, rows = [], [], []
-    for after, outside in out_of_part(before, predictions, untouched):
+    for after, outside in out_of_part(before, predictions, untouched, layers):
         labels.append(_scored(after, outside))
         sentiments.append(_attitudes(after, outside))
         rows += [(margin(after, p), given(after, after.categories, p), set(p.case.categories)) for p in outside]

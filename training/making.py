@@ -36,6 +36,7 @@ from otklik.training.command import (
     write,
 )
 from otklik.training.labels import join, texts_of
+from otklik.training.problems import TrainingError
 
 if TYPE_CHECKING:
     from otklik.training.run import Corpus
@@ -183,11 +184,14 @@ def calibrate_command(
     dev: Annotated[
         Path | None, typer.Option(help="those of the cases that the rules were not written by; left out: all of the predictions")
     ] = None,
+    layer: Annotated[
+        list[str] | None, typer.Option(help="categories, triggers, sentiment: only these; the others stay as they are")
+    ] = None,
     json_path: JsonOption = None,
     taxonomy: TaxonomyOption = DEFAULT,
 ) -> None:
     """Probabilities, thresholds and the border of doubt."""
-    from otklik.training.calibrate import calibrate, doubt  # noqa: PLC0415
+    from otklik.training.calibrate import LAYERS, calibrate, doubt  # noqa: PLC0415
     from otklik.training.labels import digest  # noqa: PLC0415
     from otklik.training.run import read_predictions  # noqa: PLC0415
 
@@ -195,9 +199,11 @@ def calibrate_command(
         found = read_predictions(predictions)
         own = {digest(case.text) for case in read_cases(dev, load_taxonomy(taxonomy))} if dev else {p.case.id for p in found}
         untouched = [prediction for prediction in found if prediction.case.id in own]
+        if unknown := sorted(set(layer or ()) - set(LAYERS)):
+            raise TrainingError(f"--layer {unknown[0]}: one of {', '.join(LAYERS)}")
         before = read_manifest(model)
-        shown = doubt(before, found, untouched)
-        write_manifest(model, calibrate(before, found, untouched))
+        shown = doubt(before, found, untouched, layer or LAYERS)
+        write_manifest(model, calibrate(before, found, untouched, layer or LAYERS))
     console.print(
         f"calibration error of labels {shown.ece_before:.4f} → {shown.ece_after:.4f}, of sentiment {shown.sentiment_ece:.4f}",
         highlight=False,
