@@ -151,7 +151,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_an_interrupted_run_goes_on(
     tmp_path: Path, survey: pd.DataFrame, here: list[int], analyzer: Analyzer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("otklik.serving.cli._analyzer", lambda *_: analyzer)
+    monkeypatch.setattr("otklik.serving.surveys.analyzer_of", lambda *_: analyzer)
     source = as_parquet(pd.concat([survey] * 3)[:1300], tmp_path / "a.parquet")
     command = ["label", str(source), "-o", str(tmp_path / "out"), "--engine", "keyword", *RAY]
     with monkeypatch.context() as full_disk:
@@ -193,7 +193,7 @@ def test_an_interrupted_run_goes_on(
 def test_what_cannot_be_done_is_refused_before_anything_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, analyzer: Analyzer, options: list[str], words: str
 ) -> None:
-    monkeypatch.setattr("otklik.serving.cli._analyzer", lambda *_: analyzer)
+    monkeypatch.setattr("otklik.serving.surveys.analyzer_of", lambda *_: analyzer)
     monkeypatch.chdir(tmp_path)
     for name in ("in/a.csv", "full/readme.md"):
         Path(name).parent.mkdir()
