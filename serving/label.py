@@ -13,6 +13,7 @@ from otklik.serving.columns import out_of_ten, places_of, rows_of, told_columns,
 from otklik.serving.journal import Busy, Journal
 from otklik.serving.labeller import Labeller, Row, Summary, mark_of, run, whole_or_nothing
 from otklik.serving.lines import label_lines
+from otklik.serving.repeats import Repeats
 from otklik.serving.tables import SUFFIXES, Layout, TableError, open_table
 
 _LINES = (".jsonl", ".ndjson")
@@ -96,7 +97,7 @@ def _label_table(source: Path, target: Path, labeller: Labeller, asked: Asked, p
     mark = mark_of(source, labeller, [asked.wide, wanted_of(places), ten, table.columns, table.notes])
     summary = Summary(notes=[*table.notes, *told_columns(table.columns, places, ten=ten)])
     with Journal(target, mark, restart=asked.restart, hopeless=TableError) as journal:
-        run(journal, rows(), answer, lambda done: progress(done, table.total), summary)
+        run(journal, rows(), Repeats(answer), lambda done: progress(done, table.total), summary)
         with whole_or_nothing(target) as temporary:
             table.write(temporary, columns, _counted(journal, len(columns), rows(), summary), places["text"])
         journal.remove()
