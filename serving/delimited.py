@@ -89,7 +89,7 @@ class Delimited:
                 if row:  # an empty line is no row
                     yield row
         except csv.Error as error:
-            message = f"{self._path}:{reader.line_num}: таблица нарушена ({error}); проверьте кавычки в этой строке"
+            message = f"{self._path}:{reader.line_num}: кавычка не закрыта или стоит не на месте; проверьте эту строку и те, что выше"
             raise TableError("broken_csv", message) from error
         except UnicodeDecodeError as error:
             raise self._undecodable(reader.line_num) from error
@@ -100,7 +100,9 @@ class Delimited:
             try:
                 header = next(csv.reader(lines, delimiter=self._delimiter, strict=True), None)
             except csv.Error as error:
-                raise TableError("broken_csv", f"{self._path}:1: заголовок нарушен ({error}); проверьте кавычки") from error
+                raise TableError(
+                    "broken_csv", f"{self._path}:1: в заголовке кавычка не закрыта или стоит не на месте; проверьте его"
+                ) from error
             except UnicodeDecodeError as error:
                 raise self._undecodable(1) from error
         if not header or not any(name.strip() for name in header):
@@ -120,7 +122,7 @@ class Delimited:
     def _undecodable(self, line: int) -> TableError:
         message = (
             f"{self._path}: после строки {line} есть байты не в кодировке {self._encoding}; "
-            "укажите другую (--encoding cp1251) или сохраните файл заново в UTF-8"
+            "укажите другую (--encoding) или сохраните файл заново в UTF-8"
         )
         return TableError("invalid_encoding", message)
 

@@ -19,7 +19,7 @@ class Parquet:
         try:
             self._file = self._arrow.ParquetFile(path)
         except (OSError, ValueError) as error:
-            raise TableError("broken_parquet", f"{path}: файл Parquet повреждён ({error})") from error
+            raise TableError("broken_parquet", f"{path}: файл Parquet повреждён; выгрузите его заново") from error
         self.columns = list(self._file.schema_arrow.names)
         self.total: int | None = int(self._file.metadata.num_rows)
         self.notes: list[str] = []

@@ -80,7 +80,7 @@ def _parquet(blob: Blob) -> Marked:
         with blob.open("rb") as opened, pq.ParquetFile(opened) as file:
             rows = int(file.metadata.num_rows)
     except (OSError, ValueError) as error:
-        raise TableError("broken_parquet", f"{blob}: файл Parquet повреждён ({error})") from error
+        raise TableError("broken_parquet", f"{blob}: файл Parquet повреждён; выгрузите его заново") from error
     return Marked(_Parquet(blob), range(0, max(rows, 1), STEP), rows)
 
 
