@@ -46,13 +46,15 @@ class Delimited:
         for row in self._rows():
             yield tuple(row[place] if place < len(row) else None for place in places)
 
-    def write(self, target: Path, added: Sequence[str], cells: Iterable[Sequence[Any]], text: int) -> None:  # noqa: ARG002
-        """Rows keep their cells; short ones are filled up so that the new columns stand in line."""
+    def write(self, target: Path, added: Sequence[str], cells: Iterable[Sequence[Any]], text: int) -> None:
+        """Rows keep their cells, but for words that a spreadsheet would calculate; short ones are filled up, so that all stand in line."""
         with target.open("w", encoding="utf-8-sig", newline="") as out:
             writer = csv.writer(out, delimiter=self._delimiter)
             writer.writerow([*self.columns, *added])
             for row, more in zip(self._rows(), cells, strict=True):
                 padding = [""] * (len(self.columns) - len(row))
+                if text < len(row):
+                    row[text] = safe(row[text])
                 writer.writerow([*row, *padding, *(safe(cell) if isinstance(cell, str) else cell for cell in more)])
 
     def marks(self, step: int) -> tuple[list[int], int]:

@@ -69,7 +69,8 @@ def test_csv_in_any_dress(tmp_path: Path, labeller: Labeller, name: str, encodin
     summary = label_file(as_csv(tmp_path / name, encoding, delimiter), target, labeller)
     assert target.read_bytes().startswith(b"\xef\xbb\xbf")
     again = pd.read_csv(target, sep=delimiter, dtype=str, keep_default_na=False)
-    assert [list(again.columns)[:4], *again.iloc[:, :4].to_numpy().tolist()] == TABLE
+    kept = [["'" + cell if cell.startswith("=cmd") else cell for cell in row] for row in TABLE]  # no formula reaches a spreadsheet
+    assert [list(again.columns)[:4], *again.iloc[:, :4].to_numpy().tolist()] == kept
     assert list(again.columns)[4:] == [*READABLE, *TECHNICAL]
     assert again["Тональность"].tolist()[:3] == ["негативная", "позитивная", ""]
     assert again["otklik_urgency"][0] == "critical"

@@ -85,11 +85,7 @@ def write_excel(path: Path, given: list[list[str]]) -> list[list[str]]:
     book = openpyxl.Workbook(write_only=True)
     sheet = book.create_sheet("Ответы")
     sheet.append(COLUMNS)
-    # What XML cannot hold a spreadsheet cannot hold either; a formula would be one already in the source.
-    wanted = [
-        ["'" + cell if cell.startswith(("=", "+", "-", "@")) and place == 2 else cell for place, cell in enumerate(clean(row))]
-        for row in given
-    ]
+    wanted = [clean(row) for row in given]  # what XML cannot hold a spreadsheet cannot hold either
     for row in given:
         cells = []
         for cell in clean(row):
