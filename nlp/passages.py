@@ -98,13 +98,17 @@ def pack(passages: Sequence[Sequence[int]], bos: int, eos: int, size: int) -> li
     return windows
 
 
+def filled(window: Window, step: int) -> tuple[int, int]:
+    """Tokens and passages of a window, filled up to a multiple of ``step``."""
+    return -(-len(window.ids) // step) * step, -(-len(window.passages) // step) * step
+
+
 def fill(windows: Sequence[Window], pad: int, step: int = 1) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """``ids`` (windows, tokens), filled up with ``pad``, and ``spread`` (windows, passages, tokens), whose rows average tokens.
 
     Tokens and passages are filled up to a multiple of ``step``.
     """
-    longest = -(-max(len(window.ids) for window in windows) // step) * step
-    most = -(-max(len(window.passages) for window in windows) // step) * step
+    longest, most = map(max, zip(*(filled(window, step) for window in windows), strict=True))
     ids = np.full((len(windows), longest), pad, np.int64)
     spread = np.zeros((len(windows), most, longest), np.float32)
     for number, window in enumerate(windows):

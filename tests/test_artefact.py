@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from otklik.nlp.analyzer import Analyzer
-from otklik.nlp.artefact import FORMAT, ArtefactError, read_manifest, write_manifest
+from otklik.nlp.artefact import FORMAT, ArtefactError, read_manifest, shipped, write_manifest
 from otklik.nlp.classifier import Classifier
 from otklik.nlp.rules import Rules
 from otklik.taxonomy.model import Taxonomy
@@ -25,6 +25,7 @@ from otklik.training.dataset import Labels
 from otklik.training.export import export, parity, restore
 from otklik.training.finetune import Settings
 
+CASES = Path(__file__).parent.parent / "data" / "cases"
 TEXTS = ["Грязно.", "Номер прокурен! На полу мусор. Деньги не вернули, подам в суд", "ждали долго " * 60, "", "!!!", "Спасибо"]
 
 
@@ -60,8 +61,24 @@ def test_a_text_is_read_the_same_alone_and_among_others(made: tuple[Checkpoint, 
     documents = [rules.reader.read(text) for text in TEXTS * 5]
     for document, reading in zip(documents, classifier.read(documents), strict=True):
         (alone,) = classifier.read([document])
-        np.testing.assert_allclose(reading.labels, alone.labels, atol=1e-2)
+        np.testing.assert_array_equal(reading.outputs, alone.outputs)
         assert reading.passages == alone.passages
+
+
+@pytest.mark.skipif(shipped() is None, reason="no model in the package")
+def test_the_shipped_model_reads_a_text_the_same_to_the_last_bit_whatever_stands_beside_it(rules: Rules) -> None:
+    """Eight-bit rounding makes tenths of a logit of the last bits: lengths of all kinds, in batches of all sizes."""
+    folder = shipped()
+    assert folder
+    classifier = Classifier(folder)
+    cases = [json.loads(line)["text"] for line in (CASES / "air.jsonl").read_text(encoding="utf-8").splitlines()]
+    texts = [*cases[:60], *(" ".join(cases[start : start + 5]) for start in range(60, 120, 5))]
+    documents = [rules.reader.read(text) for text in texts]
+    alone = [classifier.read([document])[0] for document in documents]
+    for size in (7, 32, len(documents)):
+        together = [reading for start in range(0, len(documents), size) for reading in classifier.read(documents[start : start + size])]
+        for one, other in zip(together, alone, strict=True):
+            np.testing.assert_array_equal(one.outputs, other.outputs)
 
 
 def test_threads_share_one_model(made: tuple[Checkpoint, Path], rules: Rules) -> None:
