@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,9 +61,8 @@ class Classifier:
         for number, (document, places) in enumerate(zip(documents, spans, strict=True)):
             windows += ((number, window) for window in self.windows([document.text[start:stop] for start, stop in places]))
         rows: list[list[tuple[int, Array]]] = [[] for _ in documents]
-        for members, outputs in self._batches(windows):
-            for (number, window), output in zip(members, outputs, strict=True):
-                rows[number] += ((passage, output[place]) for place, (passage, _, _) in enumerate(window.passages))
+        for (number, window), output in zip(windows, self._outputs([window for _, window in windows]), strict=True):
+            rows[number] += ((passage, output[place]) for place, (passage, _, _) in enumerate(window.passages))
         return [self._reading(places, found) for places, found in zip(spans, rows, strict=True)]
 
     def windows(self, passages: Sequence[str]) -> list[Window]:
@@ -77,20 +76,22 @@ class Classifier:
         labels, sentiments = pool(outputs, len(self.manifest.labels))
         return Reading(tuple(places[number] for number, _ in found), outputs, labels, sentiments)
 
-    def _batches(self, windows: list[tuple[int, Window]]) -> Iterator[tuple[list[tuple[int, Window]], Array]]:
-        """Only windows that are filled up to the same sizes are read together.
+    def _outputs(self, windows: Sequence[Window]) -> list[Array]:
+        """(passages, outputs) of each window, in order. Only windows that are filled up to the same sizes are read together.
 
         The sizes decide in which order the runtime adds, and so the last bits; eight-bit rounding, layer after layer, makes tenths of a
         logit of them. What a text gets must not depend on the others, so its sizes must not either.
         """
-        alike: dict[tuple[int, int], list[tuple[int, Window]]] = {}
-        for member in windows:
-            alike.setdefault(filled(member[1], _STEP), []).append(member)
-        for (tokens, _), members in alike.items():
+        alike: dict[tuple[int, int], list[int]] = {}
+        for place, window in enumerate(windows):
+            alike.setdefault(filled(window, _STEP), []).append(place)
+        found: dict[int, Array] = {}
+        for (tokens, _), places in alike.items():
             most = max(1, _BATCH // tokens)
-            for start in range(0, len(members), most):
-                batch = members[start : start + most]
-                yield batch, self._run([window for _, window in batch])
+            for start in range(0, len(places), most):
+                batch = places[start : start + most]
+                found |= zip(batch, self._run([windows[place] for place in batch]), strict=True)
+        return [found[place] for place in range(len(windows))]
 
     def _run(self, windows: Sequence[Window]) -> Array:
         """(windows, passages, outputs)"""
