@@ -44,6 +44,7 @@ class Classifier:
         core = ov.Core()
         core.set_property({"ENABLE_MMAP": False})  # a file that is replaced under a running process must not take it down
         settings: dict[str, Any] = {"DYNAMIC_QUANTIZATION_GROUP_SIZE": _GROUP, "NUM_STREAMS": "1", "PERFORMANCE_HINT": "LATENCY"}
+        settings["ENABLE_CPU_PINNING"] = False  # else several processes on one machine share the first core
         if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             settings["INFERENCE_PRECISION_HINT"] = "bf16"
         if threads:
