@@ -22,8 +22,8 @@ from otklik.training.run import Prediction
 Array = np.ndarray[Any, Any]
 _SLOPE_PULL, _BIAS_PULL = 4.0, 0.1  # strength of the pull, in squared logits, of a label's slope towards 1 and its bias towards 0
 _RULE_PULL = 1.0  # the same of a label's weight of the rules towards its layer's
-_FEW = 30  # cases
-_SEEN = 5  # texts in which the rules of a rare label fired: enough to tell that they are wrong more often than right
+_FEW = 50  # cases
+_SEEN = 20  # texts in which the rules of a rare label fired: enough to tell that they are wrong more often than right
 _PARTS = 5  # of the texts, for probabilities that are judged on others than they were fitted on
 _THRESHOLDS = np.round(np.arange(0.2, 0.62, 0.02), 2)
 _PULL = 30  # texts: a label with so many cases has half a word in its own threshold, the other half is the layer's
