@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,11 @@ from otklik.nlp.runtime import ov
 _BATCH = 1024  # tokens of a batch, padding included: larger ones were no faster and held more memory
 _GROUP = "128"  # activations of a token are quantised in groups of so many; answers then do not depend on the other texts of a batch
 _STEP = 16  # sizes are multiples of it: of 8 made more and smaller batches, of 24 more padding
+
+
+def _cores() -> int:
+    """Of this process."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +50,8 @@ class Classifier:
         core = ov.Core()
         core.set_property({"ENABLE_MMAP": False})  # a file that is replaced under a running process must not take it down
         settings: dict[str, Any] = {"DYNAMIC_QUANTIZATION_GROUP_SIZE": _GROUP, "NUM_STREAMS": "1", "PERFORMANCE_HINT": "LATENCY"}
-        settings["ENABLE_CPU_PINNING"] = False  # else several processes on one machine share the first core
+        # Threads on cores of their own answer sooner; but where several processes share the cores, each would take the first.
+        settings["ENABLE_CPU_PINNING"] = not 0 < threads < _cores()
         if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             settings["INFERENCE_PRECISION_HINT"] = "bf16"
         if threads:
