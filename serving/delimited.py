@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -21,6 +23,7 @@ _DELIMITERS = ";,\t|"
 _LEGACY = ["cp1251", "koi8_r", "cp866", "mac_cyrillic"]
 _USUAL = "cp1251"  # of the old encodings, by far
 _ENOUGH = 64  # bytes to tell old encodings apart
+_HINT = re.compile("sep=(.)\r?\n", re.IGNORECASE)  # a line for Excel that tells the separator
 
 
 class Delimited:
@@ -30,16 +33,23 @@ class Delimited:
         self._path = path
         self._encoding = layout.encoding or _encoding(path)
         try:
-            codecs.lookup(self._encoding)
+            io.TextIOWrapper(io.BytesIO(), encoding=self._encoding)
         except LookupError:
             raise TableError(
                 "unknown_encoding", f"{path}: кодировка «{self._encoding}» неизвестна; например utf-8, cp1251, utf-16"
             ) from None
         sample = self._sample()
-        self._delimiter = layout.delimiter or _delimiter(sample, path)
+        if "\0" in sample.split("\n", 1)[0]:
+            raise TableError("not_text", f"{path}: это не текстовая таблица; выгрузите её как CSV или Excel")
+        hint = _HINT.match(sample)
+        self._above = 1 + bool(hint)  # lines over the first row
+        self._delimiter = _named(layout.delimiter, path) or (hint[1] if hint else _delimiter(sample, path))
         self.columns = self._header()
-        self.total: int | None = max(0, _count(path, "\n".encode(self._encoding.removesuffix("-sig"))[-2:].strip(b"\xff\xfe") or b"\n") - 1)
+        rows, self._width = self._measured()
+        self.total: int | None = rows
         self.notes = [f"кодировка {self._encoding}, разделитель {_DELIMITER_NAMES.get(self._delimiter, self._delimiter)}"]
+        if more := self._unnamed():
+            self.notes.append(f"в строках есть ячейки без названия столбца, они сохранены ({', '.join(more[:3])}); проверьте кавычки")
 
     def read(self, places: Sequence[int]) -> Iterator[tuple[Any, ...]]:
         """Short rows are filled up."""
@@ -47,15 +57,15 @@ class Delimited:
             yield tuple(row[place] if place < len(row) else None for place in places)
 
     def write(self, target: Path, added: Sequence[str], cells: Iterable[Sequence[Any]], text: int) -> None:
-        """Rows keep their cells, but for words that a spreadsheet would calculate; short ones are filled up, so that all stand in line."""
+        """Rows keep their cells, but for words that a spreadsheet would calculate; of one width, for answers to stand in line."""
         with target.open("w", encoding="utf-8-sig", newline="") as out:
             writer = csv.writer(out, delimiter=self._delimiter)
-            writer.writerow([*self.columns, *added])
+            writer.writerow([*self.columns, *self._unnamed(), *added])
             for row, more in zip(self._rows(), cells, strict=True):
-                padding = [""] * (len(self.columns) - len(row))
+                padding = [""] * (self._width - len(row))
                 if text < len(row):
                     row[text] = safe(row[text])
-                writer.writerow([*row, *padding, *(safe(cell) if isinstance(cell, str) else cell for cell in more)])
+                writer.writerow([*row[: self._width], *padding, *(safe(cell) if isinstance(cell, str) else cell for cell in more)])
 
     def marks(self, step: int) -> tuple[list[int], int]:
         """Where every ``step``-th row begins, for `rows_at`, and how many rows there are. Raises `TableError` for a row without columns."""
@@ -85,7 +95,7 @@ class Delimited:
         lines.seek(mark)
         reader = csv.reader(iter(lines.readline, ""), delimiter=self._delimiter, strict=True)  # a file that is iterated cannot tell()
         try:
-            if not mark:
+            for _ in range(0 if mark else self._above):
                 next(reader)
             for row in reader:
                 if row:  # an empty line is no row
@@ -96,11 +106,24 @@ class Delimited:
         except UnicodeDecodeError as error:
             raise self._undecodable(reader.line_num) from error
 
+    def _measured(self) -> tuple[int, int]:
+        """How many rows there are, and how many cells the widest has, without empty ones at its end. Finds what is wrong with any row."""
+        count, width = 0, len(self.columns)
+        for count, row in enumerate(self._rows(), start=1):  # noqa: B007
+            while len(row) > width and not row[-1]:
+                row.pop()
+            width = max(width, len(row))
+        return count, width
+
+    def _unnamed(self) -> list[str]:
+        """Names for the cells that stand right of the last column."""
+        return [f"столбец {number}" for number in range(len(self.columns) + 1, self._width + 1)]
+
     def _header(self) -> list[str]:
         csv.field_size_limit(2**31 - 1)
         with self._open() as lines:
             try:
-                header = next(csv.reader(lines, delimiter=self._delimiter, strict=True), None)
+                header = next(islice(csv.reader(lines, delimiter=self._delimiter, strict=True), self._above - 1, None), None)
             except csv.Error as error:
                 raise TableError(
                     "broken_csv", f"{self._path}:1: в заголовке кавычка не закрыта или стоит не на месте; проверьте его"
@@ -112,11 +135,8 @@ class Delimited:
         return header
 
     def _sample(self) -> str:
-        try:
-            with self._open() as lines:
-                return lines.read(_SAMPLE // 16)
-        except UnicodeError as error:
-            raise self._undecodable(1) from error
+        with self._path.open("rb") as opened:
+            return opened.read(_SAMPLE // 8).decode(self._encoding, "replace")  # what is wrong is told when its line is read
 
     def _open(self) -> IO[str]:
         return self._path.open(encoding=self._encoding, newline="")
@@ -150,6 +170,8 @@ def _encoding(path: Path | Blob) -> str:
                 decoder.decode(piece)
             decoder.decode(b"", final=True)
     except UnicodeDecodeError:
+        if _mostly_utf8(sample):
+            return "utf-8"  # and whoever reads it is told where it is not
         found = from_bytes(sample, cp_isolation=_LEGACY).best() if len(sample) > _ENOUGH else None
         return found.encoding if found else _USUAL
     return "utf-8"
@@ -167,6 +189,15 @@ def _delimiter(sample: str, path: Path | Blob) -> str:
     return found if found and found in header else max(_DELIMITERS, key=header.count)
 
 
-def _count(path: Path | Blob, newline: bytes) -> int:
-    with path.open("rb") as opened:
-        return sum(piece.count(newline) for piece in iter(lambda: opened.read(_SAMPLE), b""))
+def _named(delimiter: str | None, path: Path | Blob) -> str | None:
+    """As it was asked for; a tab can be written as it is in programs."""
+    found = "\t" if delimiter == "\\t" else delimiter
+    if found and (len(found) > 1 or found in '"\r\n'):
+        raise TableError("bad_delimiter", f"{path}: разделитель — один знак, а не «{found}»; например «;», «,» или «\\t» для табуляции")
+    return found
+
+
+def _mostly_utf8(sample: bytes) -> bool:
+    """A few broken bytes among Russian letters of UTF-8. In the old encodings a letter is one byte: read so, they make none."""
+    words = sample.decode("utf-8", "replace")
+    return sum("а" <= char <= "я" for char in words) > words.count("\ufffd")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,17 @@ from otklik.serving.repeats import Repeats
 from otklik.serving.tables import SUFFIXES, Layout, TableError, open_table
 
 _LINES = (".jsonl", ".ndjson")
+_WHY = {
+    errno.ENOSPC: "на диске нет места",
+    errno.EDQUOT: "на диске нет места",
+    errno.EFBIG: "файл больше, чем разрешено",
+    errno.EACCES: "нет прав",
+    errno.EROFS: "диск только для чтения",
+    errno.ENOENT: "нет такой папки",
+    errno.ENOTDIR: "нет такой папки",
+    errno.EISDIR: "это папка, а не файл",
+    errno.ENAMETOOLONG: "имя файла слишком длинное",
+}
 
 LabelError = TableError
 
@@ -61,10 +73,16 @@ def label_file(
     if not can_label(source):
         kinds = ", ".join((*SUFFIXES, *_LINES))
         raise TableError("unknown_format", f"{source}: формат «{source.suffix}» не поддерживается; подходят {kinds}")
-    if not source.is_file():
+    try:
+        there, folder = source.is_file(), target.is_dir()
+    except PermissionError as error:
+        raise TableError("no_access", f"{error.filename}: нет прав; проверьте права на папку") from error
+    if not there:
         raise TableError("no_file", f"{source}: такого файла нет; проверьте путь")
     if target.resolve() == source.resolve():
         raise TableError("same_file", f"{target}: исходный файл не перезаписывается; укажите другое имя после -o")
+    if folder:
+        raise TableError("no_access", f"{target}: это папка, а не файл; укажите имя файла после -o")
     if source.suffix.lower() not in _LINES and target.suffix.lower() != source.suffix.lower():
         raise TableError("other_format", f"{target}: укажите имя с тем же окончанием, что у исходного файла ({source.suffix})")
     try:
@@ -74,13 +92,14 @@ def label_file(
     except Busy:
         raise TableError("busy", f"{target}: этот файл уже размечается другим запуском; дождитесь его") from None
     except OSError as error:
-        message = f"{error.filename or target}: {error.strerror}; проверьте права и место на диске и запустите команду ещё раз: "
+        why = _WHY.get(error.errno or 0, error.strerror or error)
+        message = f"{error.filename or target}: {why}; проверьте права и место на диске и запустите команду ещё раз: "
         raise TableError("no_access", message + "сделанное не пропало") from error
 
 
 def _label_table(source: Path, target: Path, labeller: Labeller, asked: Asked, progress: Callable[[int, int | None], None]) -> Summary:
     table = open_table(source, asked.layout)
-    columns = added(labeller, wide=asked.wide)
+    columns = [f"{name} (Отклик)" if name in table.columns else name for name in added(labeller, wide=asked.wide)]
     if taken := [name for name in table.columns if name in TECHNICAL]:
         raise TableError(
             "already_labelled", f"{source}: в файле уже есть столбцы разметки ({', '.join(taken[:3])}…); укажите исходный файл"

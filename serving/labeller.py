@@ -119,7 +119,7 @@ def mark_of(source: Path, labeller: Labeller, asked: object) -> str:
 @contextmanager
 def whole_or_nothing(target: Path) -> Iterator[Path]:
     """A temporary file beside the target that takes its name when everything is written and on disk."""
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem}.", suffix=target.suffix)
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem[:60]}.", suffix=target.suffix)
     os.close(descriptor)
     try:
         yield Path(name)

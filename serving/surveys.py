@@ -93,6 +93,8 @@ def label(
                     errors.print(Text(f"{error.code}: {error}", style="red"), soft_wrap=True)
     except LabelError as error:
         stop(f"{error.code}: {error}")
+    except PermissionError as error:  # of a folder
+        stop(f"no_access: {error.filename}: нет прав; проверьте права на папку")
     if failed:
         stop(f"не размечено файлов: {failed}; исправьте их и запустите команду ещё раз")
 

@@ -81,6 +81,8 @@ def as_text(value: Any) -> str:
         return ""
     if isinstance(value, datetime | date):
         return value.isoformat()
+    if isinstance(value, bytes):  # words of Parquet files that do not say so
+        return value.decode("utf-8", "replace")
     return str(value).encode("utf-8", "replace").decode("utf-8")
 
 

@@ -114,26 +114,6 @@ def test_labelling_csv_keeps_all_columns(tmp_path: Path, labeller: Labeller, enc
     assert "не сажают на рейс" in first["otklik_evidence"]
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "code"),
-    [
-        ("in.docx", b"PK", "unknown_format"),
-        ("in.xlsx", b"PK", "broken_xlsx"),
-        ("in.csv", b"", "empty_file"),
-        ("in.csv", b"text\n\x98\xff\n", "invalid_encoding"),
-        ("in.csv", "а,б\n1,2\n".encode(), "no_text_column"),
-        ("in.csv", 'text\n"незакрытая\n'.encode(), "broken_csv"),
-    ],
-    ids=lambda value: repr(value[:20]) if isinstance(value, bytes) else None,
-)
-def test_a_file_that_cannot_be_read_leaves_nothing_behind(tmp_path: Path, labeller: Labeller, name: str, content: bytes, code: str) -> None:
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(LabelError) as caught:
-        label_file(tmp_path / name, (tmp_path / "out").with_suffix(Path(name).suffix), labeller)
-    assert caught.value.code == code
-    assert [path.name for path in tmp_path.iterdir()] == [name]
-
-
 def test_the_source_is_never_overwritten(tmp_path: Path, labeller: Labeller) -> None:
     source = jsonl(tmp_path / "in.jsonl", {"text": "а"})
     with pytest.raises(LabelError, match="не перезаписывается"):
