@@ -9,7 +9,7 @@ from typing import Any
 from otklik.serving.tables import TableError
 
 _ROWS = 4096  # of a batch
-_BROKEN = (OSError, ValueError, NotImplementedError)  # what pyarrow raises for files it cannot read
+BROKEN = (OSError, ValueError, NotImplementedError)  # what pyarrow raises for files it cannot read
 
 
 class Parquet:
@@ -22,7 +22,7 @@ class Parquet:
             self._file = self._arrow.ParquetFile(path)
         except PermissionError:
             raise
-        except _BROKEN as error:
+        except BROKEN as error:
             raise self._broken() from error
         self.columns = list(self._file.schema_arrow.names)
         if not self.columns:
@@ -51,7 +51,7 @@ class Parquet:
     def _batches(self, columns: list[str] | None = None) -> Iterator[Any]:
         try:
             yield from self._file.iter_batches(_ROWS, columns=columns)
-        except _BROKEN as error:
+        except BROKEN as error:
             raise self._broken() from error
 
     def _broken(self) -> TableError:

@@ -1,4 +1,4 @@
-"""Texts that come again: in a survey every tenth comment is «всё хорошо», and the same text has the same answer."""
+"""Texts that come again, as «всё хорошо» does: the same text has the same answer."""
 
 from __future__ import annotations
 

@@ -12,10 +12,11 @@ import pyarrow.parquet as pq
 
 from otklik.serving.delimited import Delimited
 from otklik.serving.labeller import BATCH
+from otklik.serving.parquet import BROKEN
 from otklik.serving.store import Blob
 from otklik.serving.tables import Layout, TableError, as_text
 
-STEP = BATCH  # rows between two marks: what the model reads together is then the same as in a run without a cluster, and so is its answer
+STEP = BATCH  # rows between two marks: whole batches of the model
 LINES = (".jsonl", ".ndjson")
 _DELIMITED, _PARQUET = (".csv", ".tsv", ".txt"), (".parquet",)
 SUFFIXES = (*_PARQUET, *_DELIMITED, *LINES)
@@ -79,7 +80,7 @@ def _parquet(blob: Blob) -> Marked:
     try:
         with blob.open("rb") as opened, pq.ParquetFile(opened) as file:
             rows = int(file.metadata.num_rows)
-    except (OSError, ValueError) as error:
+    except BROKEN as error:
         raise TableError("broken_parquet", f"{blob}: файл Parquet повреждён; выгрузите его заново") from error
     return Marked(_Parquet(blob), range(0, max(rows, 1), STEP), rows)
 
