@@ -2,14 +2,15 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
 
 from otklik.taxonomy.model import Taxonomy
-from otklik.training.cases import CasesError
-from otklik.training.labels import digest, join, texts_of
+from otklik.training.cases import Case, CasesError, Quote
+from otklik.training.labels import digest, join, reread_triggers, texts_of
 
 FILES = sorted((ROOT / "data" / "labels").glob("*.jsonl"))
 TEXT = "Жду третью неделю. Верните деньги!"
@@ -74,3 +75,28 @@ def test_shipped_labels_fit_their_texts(taxonomy: Taxonomy, shared_data: Path) -
         assert all(0 <= start < stop <= len(case.text) for case in cases for places in case.evidence.values() for start, stop in places)
         assert all(trigger.quote for case in cases for trigger in case.triggers)
         assert not {digest(case.text) for case in cases} & set(held_out)
+
+
+def test_a_later_reading_replaces_the_triggers_of_its_text_alone(tmp_path: Path, taxonomy: Taxonomy) -> None:
+    first = Case("1", TEXT, ("money.refund",), "negative", (Quote("churn_threat", "Жду"),))
+    other = replace(first, id="2", text="Жду ответа")
+    start = TEXT.index("Верните")
+    later = {"digest": digest(TEXT), "triggers": [{"id": "refund_demand", "start": start, "stop": start + 14}]}
+    absent = {"digest": digest("нет такого"), "triggers": []}
+    changed, same = reread_triggers([first, other], [write(tmp_path / "r.jsonl", later, absent)], taxonomy)
+    assert changed == replace(first, triggers=(Quote("refund_demand", "Верните деньги", start),))
+    assert same == other
+    (emptied,) = reread_triggers([first], [write(tmp_path / "r.jsonl", {**later, "triggers": []})], taxonomy)
+    assert emptied.triggers == ()
+
+
+def test_every_problem_of_a_later_reading_is_told(tmp_path: Path, taxonomy: Taxonomy) -> None:
+    case = Case("1", TEXT, (), "negative", ())
+    rows = [
+        {"digest": digest(TEXT), "triggers": [{"id": "money.refund", "start": 0, "stop": 3}]},
+        {"digest": digest(TEXT), "triggers": [{"id": "churn_threat", "start": 0, "stop": 999}]},
+        {"digest": digest(TEXT)},
+    ]
+    with pytest.raises(CasesError, match=r"money\.refund") as told:
+        reread_triggers([case], [write(tmp_path / "r.jsonl", *rows)], taxonomy)
+    assert [problem.split(": ")[0].rpartition(":")[2] for problem in told.value.problems] == ["1", "2", "3"]

@@ -26,7 +26,7 @@ app = typer.Typer(help="Otklik for ML engineers: train, calibrate, export, evalu
 console = Console()
 errors = Console(stderr=True, highlight=False)
 SETTINGS = Path(__file__).with_name("finetune.toml")
-CASES, LABELS = Path("data/cases"), Path("data/labels")
+CASES, LABELS, REREAD = Path("data/cases"), Path("data/labels"), Path("data/reread")
 
 
 class Engine(StrEnum):
@@ -41,6 +41,7 @@ TaxonomyOption = Annotated[str, typer.Option(help="released version, or a file")
 RealOption = Annotated[list[Path], typer.Option("--real", help="labelled cases of the kind that the model will be judged by; JSONL")]
 CasesOption = Annotated[Path, typer.Option("--cases", help="folder of written cases")]
 LabelsOption = Annotated[Path, typer.Option("--labels", help="folder of labels without texts")]
+RereadOption = Annotated[Path, typer.Option("--reread", help="folder of later readings of the real cases' triggers, without texts")]
 TextsOption = Annotated[list[Path] | None, typer.Option("--texts", help="JSONL with the texts of those labels, and unlabelled ones")]
 SettingsOption = Annotated[Path, typer.Option("--settings", help="settings of the run, TOML")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="go on where an interrupted run in the same folder was")]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,35 @@ def join(labels: Path, texts: Mapping[str, Mapping[str, Any]], taxonomy: Taxonom
     return cases, missing
 
 
+def reread_triggers(cases: Sequence[Case], files: Iterable[Path], taxonomy: Taxonomy) -> list[Case]:
+    """The cases, with the triggers of a later reading in place of the first one's where ``files`` have any.
+
+    A row: ``{"digest", "triggers": [{"id", "start", "stop"}]}``. For training alone: nothing is measured by labels that were changed here.
+    Raises `CasesError` with all problems.
+    """
+    texts = {digest(case.text): case.text for case in cases}
+    later: dict[str, tuple[Quote, ...]] = {}
+    problems: list[str] = []
+    for path in files:
+        for number, row in enumerate(read_rows(path, "digest"), start=1):
+            text = texts.get(row["digest"])
+            known = {"categories": set[str](), "triggers": set(taxonomy.trigger), "sentiment": {""}}
+            try:
+                wrong = list(_problems({"categories": {}, "sentiment": "", **row}, known, None if text is None else len(text)))
+            except (KeyError, TypeError, ValueError) as error:
+                wrong = [f"no row of triggers: {error!r}"]
+            problems += [f"{path}:{number}: {problem}" for problem in wrong]
+            if text is not None and not wrong:
+                later[row["digest"]] = _quotes(row, text)
+    if problems:
+        raise CasesError(problems)
+    return [replace(case, triggers=later.get(digest(case.text), case.triggers)) for case in cases]
+
+
+def _quotes(row: Mapping[str, Any], text: str) -> tuple[Quote, ...]:
+    return tuple(Quote(trigger["id"], text[trigger["start"] : trigger["stop"]], trigger["start"]) for trigger in row["triggers"])
+
+
 def _problems(row: Mapping[str, Any], known: Mapping[str, set[str]], length: int | None) -> Iterator[str]:
     triggers = [(trigger["id"], trigger["start"], trigger["stop"]) for trigger in row["triggers"]]
     given = [("categories", label) for label in row["categories"]] + [("triggers", label) for label, _, _ in triggers]
@@ -70,7 +100,7 @@ def _case(row: Mapping[str, Any], text: Mapping[str, Any]) -> Case:
         text=words,
         categories=tuple(row["categories"]),
         sentiment=row["sentiment"],
-        triggers=tuple(Quote(trigger["id"], words[trigger["start"] : trigger["stop"]], trigger["start"]) for trigger in row["triggers"]),
+        triggers=_quotes(row, words),
         domain=str(text.get("domain") or ""),
         evidence={label: tuple((start, stop) for start, stop in places) for label, places in row["categories"].items()},
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,12 +18,14 @@ from otklik.training.cases import read_cases, read_rows, read_texts
 from otklik.training.command import (
     CASES,
     LABELS,
+    REREAD,
     SETTINGS,
     CacheOption,
     CasesOption,
     JsonOption,
     LabelsOption,
     RealOption,
+    RereadOption,
     ResumeOption,
     SettingsOption,
     TaxonomyOption,
@@ -35,7 +37,7 @@ from otklik.training.command import (
     told,
     write,
 )
-from otklik.training.labels import join, texts_of
+from otklik.training.labels import join, reread_triggers, texts_of
 from otklik.training.problems import TrainingError
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ def finetune_command(
     real: RealOption,
     cases: CasesOption = CASES,
     labels: LabelsOption = LABELS,
+    reread: RereadOption = REREAD,
     texts: TextsOption = None,
     start: Annotated[
         Path | None, typer.Option(help="only the last stage, from this checkpoint or model folder; new labels may be added")
@@ -64,6 +67,7 @@ def finetune_command(
     with told():
         loaded = load_taxonomy(taxonomy)
         corpus = _corpus(loaded, real, cases, labels, texts or [])
+        corpus = replace(corpus, real=reread_triggers(corpus.real, sorted(reread.glob("*.jsonl")), loaded))
         began = time.monotonic()
         if start:
             go_on(read_settings(settings), start, corpus, Rules(loaded), out, resume=resume)
