@@ -20,7 +20,7 @@ from otklik.taxonomy.load import load_taxonomy
 from otklik.taxonomy.model import Taxonomy
 from otklik.training.base import Base
 from otklik.training.dataset import Noise
-from otklik.training.finetune import Settings, Stage
+from otklik.training.finetune import Settings, Stage, Teach
 from otklik.training.network import Objective
 
 hypothesis_settings.register_profile("ci", derandomize=True, deadline=None, max_examples=200)
@@ -92,6 +92,7 @@ def settings() -> Settings:
         noise=Noise(0.2, 0.05, 0.2, 0.2),
         objective=Objective(1.0, 1.0, 0.0),
         replay=0.5,
+        teach=Teach(share=0.5, unlabelled=1),
         adapt=stage,
         broad=stage,
         real=stage,

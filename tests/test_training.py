@@ -10,6 +10,7 @@ import pytest
 import torch
 from conftest import ROOT
 
+from otklik.nlp.classifier import Classifier
 from otklik.nlp.pooling import pool
 from otklik.nlp.rules import Rules
 from otklik.taxonomy.model import Taxonomy
@@ -18,10 +19,23 @@ from otklik.training.base import Base
 from otklik.training.cases import Case, Quote, read_cases
 from otklik.training.checkpoint import CheckpointError
 from otklik.training.dataset import Collator, Labels, to_dataset, with_typos
-from otklik.training.export import extend
+from otklik.training.export import export, extend
 from otklik.training.finetune import Settings, SettingsError, groups, read_settings
 from otklik.training.network import RARE, UNKNOWN, Network, Objective
-from otklik.training.run import Corpus, cross_validate, fit, fold_of, predict, read_predictions, run, write_predictions
+from otklik.training.run import (
+    Corpus,
+    cross_validate,
+    fit,
+    fold_of,
+    go_on,
+    predict,
+    predict_with,
+    read_predictions,
+    run,
+    teaching,
+    write_predictions,
+)
+from otklik.training.teach import Teaching, teach
 
 CASES = [
     Case(str(number), text, categories, sentiment, triggers)
@@ -251,3 +265,56 @@ def test_a_label_that_nobody_looked_for_is_neither_learnt_nor_unlearnt(tiny: Bas
 
     assert pull(CASES[0]) > 0
     assert pull(replace(CASES[0], unasked=frozenset({"money.price"}))) == 0
+
+
+def test_teachers_soften_the_targets_and_label_what_nobody_has(
+    tiny: Base, taxonomy: Taxonomy, rules: Rules, settings: Settings, tmp_path: Path
+) -> None:
+    current = trained(tiny, taxonomy, rules, settings, tmp_path / "steps")
+    export(current, taxonomy, tmp_path / "teacher")
+    (said,) = predict_with(Classifier(tmp_path / "teacher"), CASES[:1], rules)
+    labels = current.labels
+    share = 0.25
+    rows = list(teach(CASES[:1], labels, rules, Teaching((tmp_path / "teacher",), (CASES[0].text,), share)))
+    hard = np.array([float(label in CASES[0].categories) for label in labels.multi])
+    soft = 1 / (1 + np.exp(-np.array([said.labels[label] for label in labels.multi])))
+    np.testing.assert_allclose(rows[0]["labels"], (1 - share) * hard + share * soft, atol=1e-5)
+    np.testing.assert_allclose(rows[1]["labels"], soft, atol=1e-5)
+    assert rows[0]["sentiment"][labels.sentiments.index("negative")] >= 1 - share
+    assert [sum(row["sentiment"]) for row in rows] == pytest.approx([1.0, 1.0])
+    batch = Collator(tiny.tokenizer, tiny.special, 64, None)(rows)
+    assert torch.isfinite(current.network(**batch)["loss"])
+
+
+def test_a_label_that_the_teacher_does_not_know_keeps_its_target(
+    tiny: Base, taxonomy: Taxonomy, rules: Rules, settings: Settings, tmp_path: Path
+) -> None:
+    current = trained(tiny, taxonomy, rules, settings, tmp_path / "steps")
+    export(current, taxonomy, tmp_path / "teacher")
+    more = replace(current.labels, triggers=(*current.labels.triggers, "new"))
+    case = replace(CASES[0], triggers=(Quote("new", "Грязно"),))
+    labelled, unlabelled = teach([case], more, rules, Teaching((tmp_path / "teacher",), ("Ещё текст.",), 0.5))
+    assert labelled["labels"][-1] == 1.0
+    assert unlabelled["labels"][-1] == UNKNOWN
+    assert {places[-1] for places in unlabelled["places"]} == {UNKNOWN}
+
+
+def test_a_run_with_teachers_learns_from_texts_without_labels_and_can_go_on(
+    tiny: Base, taxonomy: Taxonomy, rules: Rules, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    current = trained(tiny, taxonomy, rules, settings, tmp_path / "steps")
+    teacher = tmp_path / "teacher"
+    export(current, taxonomy, teacher)
+    rows = [{"text": CASES[0].text}, {"text": "Никто этого не размечал"}]
+    corpus = Corpus(rows, CASES[:3], CASES[3:])
+    taught = teaching(settings, corpus, [teacher])
+    assert taught is not None
+    assert taught.texts == ("Никто этого не размечал",)
+    checkpoints.save(current, tmp_path / "start")
+    first = go_on(settings, tmp_path / "start", corpus, rules, tmp_path / "run", [teacher], resume=False, quiet=True)
+    monkeypatch.setattr("otklik.training.run.teach", None)  # a finished stage is not done again
+    again = go_on(settings, tmp_path / "start", corpus, rules, tmp_path / "run", [teacher], resume=True, quiet=True)
+    for one, other in zip(first.network.state_dict().values(), again.network.state_dict().values(), strict=True):
+        assert torch.equal(one, other)
+    with pytest.raises(CheckpointError, match="other settings or cases"):
+        go_on(settings, tmp_path / "start", corpus, rules, tmp_path / "run", resume=True, quiet=True)

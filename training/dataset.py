@@ -45,7 +45,7 @@ class Labels:
 
 
 def to_dataset(cases: Sequence[Case], labels: Labels, reader: Reader) -> Dataset:
-    """A row a case: ``passages``, ``labels`` and, by passage, ``places`` (0/1/`UNKNOWN`), ``sentiment`` (number), ``length``."""
+    """A row a case: ``passages``, ``labels`` and, by passage, ``places`` (0/1/`UNKNOWN`), ``sentiment`` (a share each), ``length``."""
     return Dataset.from_list([_row(case, labels, reader) for case in cases])
 
 
@@ -66,7 +66,7 @@ def _row(case: Case, labels: Labels, reader: Reader) -> dict[str, Any]:
     return {
         "passages": [document.text[start:stop] for start, stop in spans],
         "labels": [UNKNOWN if label in case.unasked - given else float(label in given) for label in labels.multi],
-        "sentiment": labels.sentiments.index(case.sentiment),
+        "sentiment": [float(name == case.sentiment) for name in labels.sentiments],
         "places": places,
         "length": len(case.text),
     }

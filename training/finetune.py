@@ -38,6 +38,14 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
+class Teach:
+    """Of the last stage with teachers: their ``share`` (0..1) in the targets, and how many ``unlabelled`` texts they label."""
+
+    share: float
+    unlabelled: int
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What `finetune.toml` says; every key has to be there."""
 
@@ -50,6 +58,7 @@ class Settings:
     noise: Noise
     objective: Objective
     replay: float  # broad cases in the last stage for each real one
+    teach: Teach
     adapt: Stage
     broad: Stage
     real: Stage
@@ -58,7 +67,7 @@ class Settings:
 def read_settings(path: Path) -> Settings:
     """Raises `SettingsError` for a missing or an unknown key."""
     content = tomllib.loads(path.read_text(encoding="utf-8"))
-    parts: dict[str, Any] = {"noise": Noise, "objective": Objective, "adapt": Stage, "broad": Stage, "real": Stage}
+    parts: dict[str, Any] = {"noise": Noise, "objective": Objective, "teach": Teach, "adapt": Stage, "broad": Stage, "real": Stage}
     for name, kind in parts.items():
         _check(path, content.get(name, {}), kind, f"{name}.")
         content[name] = kind(**content[name])

@@ -55,6 +55,9 @@ def finetune_command(
     start: Annotated[
         Path | None, typer.Option(help="only the last stage, from this checkpoint or model folder; new labels may be added")
     ] = None,
+    teacher: Annotated[
+        list[Path] | None, typer.Option(help="finished model folders whose mean answer stands beside the labels in the last stage")
+    ] = None,
     settings: SettingsOption = SETTINGS,
     taxonomy: TaxonomyOption = DEFAULT,
     cache: CacheOption = None,
@@ -70,9 +73,9 @@ def finetune_command(
         corpus = replace(corpus, real=reread_triggers(corpus.real, sorted(reread.glob("*.jsonl")), loaded))
         began = time.monotonic()
         if start:
-            go_on(read_settings(settings), start, corpus, Rules(loaded), out, resume=resume)
+            go_on(read_settings(settings), start, corpus, Rules(loaded), out, teacher or (), resume=resume)
         else:
-            run(read_settings(settings), corpus, Rules(loaded), out, cache, resume=resume)
+            run(read_settings(settings), corpus, Rules(loaded), out, cache, teacher or (), resume=resume)
     console.print(f"{out / 'real'}: trained in {(time.monotonic() - began) / 60:.1f} minutes", highlight=False)
 
 

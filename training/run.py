@@ -24,6 +24,7 @@ from otklik.training.export import export, extend, opened
 from otklik.training.finetune import Settings, Stage, train
 from otklik.training.labels import digest
 from otklik.training.problems import TrainingError
+from otklik.training.teach import Teaching, teach
 
 _UNKNOWN = "<unk>", "[UNK]"
 
@@ -53,14 +54,33 @@ class Prediction:
 
 
 def run(
-    settings: Settings, corpus: Corpus, rules: Rules, folder: Path, cache: Path | None, *, resume: bool, quiet: bool = False
+    settings: Settings,
+    corpus: Corpus,
+    rules: Rules,
+    folder: Path,
+    cache: Path | None,
+    teachers: Sequence[Path] = (),
+    *,
+    resume: bool,
+    quiet: bool = False,
 ) -> Checkpoint:
     """Base → adapted → broad → real. Stages that ``folder`` holds already are not done again when ``resume`` is set."""
     start = broad(settings, corpus, rules, folder, cache, resume=resume, quiet=quiet)
-    return real(settings, start, corpus.real, corpus.broad, rules, folder / "real", resume=resume, quiet=quiet)
+    taught = teaching(settings, corpus, teachers)
+    return real(settings, start, corpus.real, corpus.broad, rules, folder / "real", taught, resume=resume, quiet=quiet)
 
 
-def go_on(settings: Settings, start: Path, corpus: Corpus, rules: Rules, folder: Path, *, resume: bool, quiet: bool = False) -> Checkpoint:
+def go_on(
+    settings: Settings,
+    start: Path,
+    corpus: Corpus,
+    rules: Rules,
+    folder: Path,
+    teachers: Sequence[Path] = (),
+    *,
+    resume: bool,
+    quiet: bool = False,
+) -> Checkpoint:
     """Only the last stage, from a checkpoint or from a model folder, for the labels of the taxonomy at hand, new ones among them.
 
     Whoever labelled the replayed cases did not look for the new labels: there they are left open, neither learnt nor unlearnt.
@@ -71,7 +91,18 @@ def go_on(settings: Settings, start: Path, corpus: Corpus, rules: Rules, folder:
     if not (resume and checkpoints.is_saved(kept)):
         checkpoints.save(extend(first, Labels.of(rules.taxonomy)), kept)
     replayed = [replace(case, unasked=new) for case in corpus.broad]
-    return real(settings, kept, corpus.real, replayed, rules, folder / "real", resume=resume, quiet=quiet)
+    taught = teaching(settings, corpus, teachers)
+    return real(settings, kept, corpus.real, replayed, rules, folder / "real", taught, resume=resume, quiet=quiet)
+
+
+def teaching(settings: Settings, corpus: Corpus, teachers: Sequence[Path]) -> Teaching | None:
+    """What the teachers do in the last stage; the texts that they label have no labels of their own in the corpus."""
+    if not teachers:
+        return None
+    labelled = {case.text for case in (*corpus.broad, *corpus.real)}
+    texts = [text for text in dict.fromkeys(row["text"] for row in corpus.unlabelled) if text not in labelled]
+    sample = random.Random(settings.seed).sample(texts, min(len(texts), settings.teach.unlabelled))
+    return Teaching(tuple(teachers), tuple(sample), settings.teach.share)
 
 
 def broad(settings: Settings, corpus: Corpus, rules: Rules, folder: Path, cache: Path | None, *, resume: bool, quiet: bool = False) -> Path:
@@ -129,6 +160,7 @@ def fit(
     rules: Rules,
     folder: Path,
     mark: str = "",
+    taught: Teaching | None = None,
     *,
     resume: bool,
     quiet: bool = False,
@@ -136,7 +168,7 @@ def fit(
     """Trains a checkpoint on cases, in place. Raises `TrainingError` where its labels are not those of the taxonomy."""
     if current.labels != Labels.of(rules.taxonomy):
         raise TrainingError("the checkpoint has other labels than the taxonomy: start from it with --start, which adds the new ones")
-    rows = to_dataset(cases, current.labels, rules.reader)
+    rows = teach(cases, current.labels, rules, taught) if taught else to_dataset(cases, current.labels, rules.reader)
     current.network.objective = settings.objective
     train(current.network, rows, _collator(settings, current), stage, settings, folder, mark, resume=resume, quiet=quiet)
 
@@ -148,18 +180,19 @@ def real(
     replayed: Sequence[Case],
     rules: Rules,
     folder: Path,
+    taught: Teaching | None = None,
     *,
     resume: bool,
     quiet: bool = False,
 ) -> Checkpoint:
     """The last stage: the real cases, with a sample of the broad ones so that other industries are not forgotten."""
     sample = random.Random(settings.seed).sample(list(replayed), min(len(replayed), round(settings.replay * len(cases))))
-    mark = _mark(settings, settings.real, checkpoints.weights_digest(start), cases, sample)
+    mark = _mark(settings, settings.real, checkpoints.weights_digest(start), cases, sample, str(taught))
     if resume and checkpoints.is_saved(folder, mark):
         return checkpoints.load(folder)
     current = checkpoints.load(start)
     steps = folder.with_name(f"{folder.name}-steps")
-    fit(settings, current, [*cases, *sample], settings.real, rules, steps, mark, resume=resume, quiet=quiet)
+    fit(settings, current, [*cases, *sample], settings.real, rules, steps, mark, taught, resume=resume, quiet=quiet)
     checkpoints.save(current, folder, mark)
     return current
 
