@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from typer.testing import CliRunner
 
 from otklik.taxonomy.model import Taxonomy
 from otklik.training.cases import Case, CasesError, Quote
+from otklik.training.cli import app
 from otklik.training.labels import digest, join, reread_triggers, texts_of
 
 FILES = sorted((ROOT / "data" / "labels").glob("*.jsonl"))
@@ -100,3 +102,22 @@ def test_every_problem_of_a_later_reading_is_told(tmp_path: Path, taxonomy: Taxo
     with pytest.raises(CasesError, match=r"money\.refund") as told:
         reread_triggers([case], [write(tmp_path / "r.jsonl", *rows)], taxonomy)
     assert [problem.split(": ")[0].rpartition(":")[2] for problem in told.value.problems] == ["1", "2", "3"]
+
+
+def test_an_overlay_without_a_trigger_can_still_be_trained(tmp_path: Path) -> None:
+    """The project's later readings name triggers that a company may have switched off."""
+    overlay = tmp_path / "quiet.yaml"
+    overlay.write_text("overlay: quiet\nversion: 1.0.0\nbase: service-core-1.0.0\n\ntriggers:\n  off: [refund_demand]\n", encoding="utf-8")
+    later = {"digest": digest(TEXT), "triggers": [{"id": "refund_demand", "start": 0, "stop": 3}]}
+    (tmp_path / "reread").mkdir()
+    write(tmp_path / "reread" / "r.jsonl", later)
+    real = write(tmp_path / "real.jsonl", {"id": "1", "text": TEXT, "categories": [], "sentiment": "negative", "triggers": []})
+    settings = tmp_path / "no.toml"  # the cases are read first; here the run ends for want of settings
+    settings.write_text('base = ""\n', encoding="utf-8")
+    options = {"-o": "run", "--cases": "none", "--labels": "none", "--reread": "reread"}
+    places = [part for option, folder in options.items() for part in (option, str(tmp_path / folder))]
+    files = ["--real", str(real), "--taxonomy", str(overlay), "--settings", str(settings)]
+    answer = CliRunner().invoke(app, ["finetune", *places, *files])
+    assert answer.exit_code == 2
+    assert "is missing" in answer.output
+    assert "is not in triggers" not in answer.output

@@ -14,6 +14,7 @@ from otklik.nlp.analyzer import load_analyzer
 from otklik.nlp.artefact import read_manifest, write_manifest
 from otklik.nlp.rules import Rules
 from otklik.taxonomy.load import DEFAULT, load_taxonomy
+from otklik.taxonomy.model import Taxonomy
 from otklik.training.cases import read_cases, read_rows, read_texts
 from otklik.training.command import (
     CASES,
@@ -70,7 +71,8 @@ def finetune_command(
     with told():
         loaded = load_taxonomy(taxonomy)
         corpus = _corpus(loaded, real, cases, labels, texts or [])
-        corpus = replace(corpus, real=reread_triggers(corpus.real, sorted(reread.glob("*.jsonl")), loaded))
+        later = reread_triggers(corpus.real, sorted(reread.glob("*.jsonl")), _released(loaded))
+        corpus = replace(corpus, real=[case.within(loaded) for case in later])
         began = time.monotonic()
         if start:
             go_on(read_settings(settings), start, corpus, Rules(loaded), out, teacher or (), resume=resume)
@@ -116,12 +118,17 @@ def cross_validate_command(
     console.print(f"{out / 'predictions.jsonl'}: {len(found)} texts in {folds} folds", highlight=False)
 
 
+def _released(loaded: Taxonomy) -> Taxonomy:
+    """What an overlay stands on: it may have switched labels off that the project's own files have."""
+    return load_taxonomy(f"{loaded.id}-{loaded.base_version}")
+
+
 def _corpus(loaded: Any, real: Sequence[Path], cases: Path, labels: Path, texts: Sequence[Path]) -> Corpus:
     from otklik.training.run import Corpus  # noqa: PLC0415
 
     judged = [case for path in real for case in read_cases(path, loaded)]
     own = {case.text for case in judged}
-    released = load_taxonomy(f"{loaded.id}-{loaded.base_version}")  # an overlay may have switched labels off that these cases have
+    released = _released(loaded)
     written = [case for path in sorted(cases.glob("*.jsonl")) for case in read_cases(path, released)]
     at_hand = texts_of(texts)
     for path in sorted(labels.glob("*.jsonl")):
