@@ -318,3 +318,13 @@ def test_a_run_with_teachers_learns_from_texts_without_labels_and_can_go_on(
         assert torch.equal(one, other)
     with pytest.raises(CheckpointError, match="other settings or cases"):
         go_on(settings, tmp_path / "start", corpus, rules, tmp_path / "run", resume=True, quiet=True)
+
+
+def test_a_training_from_a_checkpoint_reads_in_the_windows_of_its_settings(
+    tiny: Base, taxonomy: Taxonomy, rules: Rules, settings: Settings, tmp_path: Path
+) -> None:
+    checkpoints.save(trained(tiny, taxonomy, rules, settings, tmp_path / "steps"), tmp_path / "start")
+    wider = replace(settings, window=settings.window * 2)
+    after = go_on(wider, tmp_path / "start", Corpus([], [], CASES), rules, tmp_path / "run", resume=False, quiet=True)
+    assert after.window == wider.window
+    assert checkpoints.load(tmp_path / "run" / "real").window == wider.window

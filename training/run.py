@@ -89,7 +89,8 @@ def go_on(
     first = opened(start, settings.objective, settings.dropout)
     new = frozenset(Labels.of(rules.taxonomy).multi) - frozenset(first.labels.multi)
     if not (resume and checkpoints.is_saved(kept)):
-        checkpoints.save(extend(first, Labels.of(rules.taxonomy)), kept)
+        extended = extend(first, Labels.of(rules.taxonomy))
+        checkpoints.save(replace(extended, window=settings.window), kept)
     replayed = [replace(case, unasked=new) for case in corpus.broad]
     taught = teaching(settings, corpus, teachers)
     return real(settings, kept, corpus.real, replayed, rules, folder / "real", taught, resume=resume, quiet=quiet)
