@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -328,3 +329,18 @@ def test_a_training_from_a_checkpoint_reads_in_the_windows_of_its_settings(
     after = go_on(wider, tmp_path / "start", Corpus([], [], CASES), rules, tmp_path / "run", resume=False, quiet=True)
     assert after.window == wider.window
     assert checkpoints.load(tmp_path / "run" / "real").window == wider.window
+
+
+def test_the_mean_of_two_checkpoints_lies_between_them_and_wants_one_kind(
+    tiny: Base, taxonomy: Taxonomy, rules: Rules, settings: Settings, tmp_path: Path
+) -> None:
+    checkpoints.save(trained(tiny, taxonomy, rules, settings, tmp_path / "steps"), tmp_path / "start")
+    tuned = go_on(settings, tmp_path / "start", Corpus([], [], CASES), rules, tmp_path / "run", resume=False, quiet=True)
+    start = checkpoints.load(tmp_path / "start")
+    first, second = (deepcopy(each.network.state_dict()) for each in (start, tuned))
+    mixed = checkpoints.mean(start, tuned, 0.75).network.state_dict()
+    assert any(not torch.equal(first[name], second[name]) for name in mixed)
+    for name, weights in mixed.items():
+        torch.testing.assert_close(weights, 0.25 * first[name] + 0.75 * second[name])
+    with pytest.raises(CheckpointError, match="other labels"):
+        checkpoints.mean(replace(start, labels=replace(start.labels, triggers=())), tuned, 0.5)

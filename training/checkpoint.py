@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import nn
@@ -44,6 +45,19 @@ def create(base: Base, labels: Labels, settings: Settings) -> Checkpoint:
     base.encoder.config.num_hidden_layers = settings.layers
     network = Network(base.encoder, len(labels.multi), len(labels.sentiments), settings.objective, settings.dropout)
     return Checkpoint(network, base, labels, settings.window)
+
+
+def mean(start: Checkpoint, tuned: Checkpoint, share: float) -> Checkpoint:
+    """``tuned``, in place, with the weighted mean of the weights of both; ``share`` (0..1) is that of ``tuned``.
+
+    Keeps more of what the start knew about other kinds of text than training alone does (WiSE-FT, Wortsman et al. 2022).
+    Raises `CheckpointError` where one network cannot have come from the other.
+    """
+    first, second = start.network.state_dict(), tuned.network.state_dict()
+    if start.labels != tuned.labels or {n: t.shape for n, t in first.items()} != {n: t.shape for n, t in second.items()}:
+        raise CheckpointError("no mean of these two: they have other labels or sizes; name the checkpoint that the training started from")
+    tuned.network.load_state_dict({name: torch.lerp(first[name], weights, share) for name, weights in second.items()})
+    return tuned
 
 
 def save(checkpoint: Checkpoint, folder: Path, mark: str = "") -> None:

@@ -146,15 +146,22 @@ def export_command(
     out: Annotated[Path, typer.Argument(help="model folder to write")],
     compare: Annotated[Path | None, typer.Option(help="texts (JSONL) on which the artefact is compared with the checkpoint")] = None,
     like: Annotated[Path | None, typer.Option(help="model folder that the training started from: its calibration is kept")] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="checkpoint or model folder that the training started from: the weights become the mean of both")
+    ] = None,
+    share: Annotated[float, typer.Option(min=0.0, max=1.0, help="with --start: how much of the mean the checkpoint is")] = 0.7,
     taxonomy: TaxonomyOption = DEFAULT,
 ) -> None:
     """Checkpoint → artefact, not calibrated yet; with --compare the proof that both say the same."""
     from otklik.training import checkpoint as checkpoints  # noqa: PLC0415
-    from otklik.training.export import export, keep_calibration, parity  # noqa: PLC0415
+    from otklik.training.export import export, keep_calibration, opened, parity  # noqa: PLC0415
 
     with told():
         loaded = load_taxonomy(taxonomy)
         current = checkpoints.load(checkpoint)
+        if start:
+            first = opened(start, current.network.objective, current.network.head[1].p)
+            current = checkpoints.mean(first, current, share)
         manifest = export(current, loaded, out)
         if like:
             keep_calibration(out, manifest, read_manifest(like))
